@@ -20,6 +20,12 @@ func (t *Transaction) Decide(from, to *Side, now time.Time) []Entry {
 	t.CreatedAt = now
 	entries, rejection := post(t, from, to)
 	t.Rejection = rejection
+	if rejection == "" {
+		t.Version = from.Wallet.Version
+	}
+	if rejection == "" && to != nil {
+		t.ToVersion = to.Wallet.Version
+	}
 	t.Balance, t.Held, t.Available = from.Wallet.Balance, from.Wallet.Held, from.Wallet.Available()
 	return entries
 }

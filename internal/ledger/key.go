@@ -111,6 +111,15 @@ func (c Credentials) Digest() Hash {
 	return sha256.Sum256([]byte(c.ID + c.Secret))
 }
 
+// Last4 is the end of the secret, by which people tell keys apart. It is empty
+// for a short secret, of which four characters would give too much away.
+func (c Credentials) Last4() string {
+	if len(c.Secret) < 16 {
+		return ""
+	}
+	return c.Secret[len(c.Secret)-4:]
+}
+
 // Matches tells whether the credentials are those of the key, split where the
 // key is split when they come in two parts. The comparisons take the same time
 // wherever the texts differ.

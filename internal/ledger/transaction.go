@@ -214,6 +214,9 @@ type Transaction struct {
 	Balance   Amount
 	Held      Amount
 	Available Amount
+	// Version and ToVersion are those of the entries in Wallet and To, 0 where there is none.
+	Version   int64
+	ToVersion int64
 }
 
 // NewTransaction is the transaction that a valid request becomes, before it is decided.

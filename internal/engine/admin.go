@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// CreateAccount adds an account with the wallets sms and voip. Its ID may be 0
+// for one that is chosen, and its status is active.
+//
+// Errors: InvalidRequest; Conflict where the id or the external reference is taken.
+func (e *Engine) CreateAccount(ctx context.Context, account ledger.Account) (*ledger.Holder, error) {
+	account.Status = ledger.Active
+	checked := account
+	if checked.ID == 0 {
+		checked.ID = 1 // stands for the id that will be chosen
+	}
+	if err := checked.Validate(); err != nil {
+		return nil, err
+	}
+	var holder *ledger.Holder
+	err := e.change(ctx, func(ctx context.Context, tx Tx) error {
+		holder = &ledger.Holder{Account: account}
+		holder.CreatedAt = e.now()
+		for _, service := range []ledger.Service{ledger.SMS, ledger.VoIP} {
+			holder.Wallets = append(holder.Wallets, ledger.Wallet{WalletRef: ledger.WalletRef{Service: service}})
+		}
+		return tx.InsertAccount(ctx, holder)
+	}, func() { e.holders.put(holder.ID, holder) })
+	return given(holder, err)
+}
+
+// given returns a result only where there is no error: a caller that gave up
+// must not read what the committer may still be writing.
+func given[T any](value *T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// AccountChange says what to change of an account; nil leaves a thing as it is.
+type AccountChange struct {
+	Name              *string
+	Status            *ledger.Status
+	ExternalReference *string
+	Metadata          ledger.Metadata
+}
+
+func (c *AccountChange) apply(a *ledger.Account) {
+	if c.Name != nil {
+		a.Name = *c.Name
+	}
+	if c.Status != nil {
+		a.Status = *c.Status
+	}
+	if c.ExternalReference != nil {
+		a.ExternalReference = *c.ExternalReference
+	}
+	if c.Metadata != nil {
+		a.Metadata = c.Metadata
+	}
+}
+
+// UpdateAccount changes an account. A new status is in force for the next request.
+//
+// Errors: InvalidRequest; NotFound; Conflict where the external reference is taken.
+func (e *Engine) UpdateAccount(ctx context.Context, id ledger.AccountID, change AccountChange) (*ledger.Holder, error) {
+	var holder *ledger.Holder
+	err := e.change(ctx, func(ctx context.Context, tx Tx) (err error) {
+		if holder, err = lockAccount(ctx, tx, id); err != nil {
+			return err
+		}
+		change.apply(&holder.Account)
+		if err := holder.Validate(); err != nil {
+			return err
+		}
+		return tx.UpdateAccount(ctx, &holder.Account)
+	}, func() { e.holders.put(id, holder) })
+	return given(holder, err)
+}
+
+// lockAccount reads an account for a change. Every account has the wallet sms,
+// so locking that one orders the changes of an account.
+func lockAccount(ctx context.Context, tx Tx, id ledger.AccountID, services ...ledger.Service) (*ledger.Holder, error) {
+	refs := []ledger.WalletRef{{Account: id, Service: ledger.SMS}}
+	for _, service := range services {
+		refs = append(refs, ledger.WalletRef{Account: id, Service: service})
+	}
+	slices.SortFunc(refs, ledger.WalletRef.Compare)
+	holders, err := tx.Lock(ctx, slices.Compact(refs))
+	if err != nil {
+		return nil, err
+	}
+	holder, ok := holders[id]
+	if !ok {
+		return nil, errNoAccount(id)
+	}
+	return holder, nil
+}
+
+// SetCreditLimit sets how far below zero a wallet may be spent. A wallet that
+// the account does not have yet is added; created tells so.
+//
+// Errors: InvalidRequest; NotFound where there is no account; AmountOutOfRange.
+func (e *Engine) SetCreditLimit(ctx context.Context, ref ledger.WalletRef, limit ledger.Amount) (*ledger.Holder, bool, error) {
+	if !ref.Service.Valid() {
+		return nil, false, ledger.Errorf(ledger.InvalidRequest, "%q is not a wallet name", string(ref.Service[:min(len(ref.Service), ledger.MaxServiceLen)])).
+			WithHint("a name is 1 to %d of a-z, 0-9, '-' and '_', and starts with a letter", ledger.MaxServiceLen)
+	}
+	if limit < 0 {
+		return nil, false, ledger.Errorf(ledger.InvalidRequest, "credit_limit must not be negative")
+	}
+	var holder *ledger.Holder
+	var created bool
+	err := e.change(ctx, func(ctx context.Context, tx Tx) (err error) {
+		if holder, err = lockAccount(ctx, tx, ref.Account, ref.Service); err != nil {
+			return err
+		}
+		wallet, there := holder.Wallet(ref.Service)
+		if created = !there; created {
+			return addWallet(ctx, tx, holder, ledger.Wallet{WalletRef: ref, CreditLimit: limit})
+		}
+		wallet.CreditLimit = limit
+		if err := wallet.Check(); err != nil {
+			return err
+		}
+		return tx.SetCreditLimit(ctx, ref, limit)
+	}, func() { e.holders.put(ref.Account, holder) })
+	if err != nil {
+		return nil, false, err
+	}
+	return holder, created, nil
+}
+
+func addWallet(ctx context.Context, tx Tx, holder *ledger.Holder, wallet ledger.Wallet) error {
+	if len(holder.Wallets) >= ledger.MaxWallets {
+		return ledger.Errorf(ledger.InvalidRequest, "an account has at most %d wallets", ledger.MaxWallets)
+	}
+	holder.Wallets = append(holder.Wallets, wallet)
+	slices.SortFunc(holder.Wallets, func(a, b ledger.Wallet) int { return a.Compare(b.WalletRef) })
+	return tx.InsertWallet(ctx, &wallet)
+}
+
+// CreateKey stores a key for the credentials. The secret itself is not kept.
+//
+// Errors: InvalidRequest; NotFound where there is no account; Conflict where
+// the id or the pair is taken.
+func (e *Engine) CreateKey(ctx context.Context, key ledger.Key, credentials ledger.Credentials) (*ledger.Key, error) {
+	if err := credentials.ValidateImport(); err != nil {
+		return nil, err
+	}
+	if err := key.Validate(); err != nil {
+		return nil, err
+	}
+	key.ID = credentials.ID
+	key.Digest = credentials.Digest()
+	key.Last4 = credentials.Last4()
+	key.CreatedAt = e.now()
+	err := e.change(ctx, func(ctx context.Context, tx Tx) error {
+		if key.Account != ledger.Operator {
+			if _, err := lockAccount(ctx, tx, key.Account); err != nil {
+				return err
+			}
+		}
+		return tx.InsertKey(ctx, &key)
+	}, func() { e.keys.put(key.Digest, &key) })
+	return given(&key, err)
+}
+
+// RevokeKey ends a key for good, in force for the next request. Revoking a
+// revoked key changes nothing. NotFound if there is no such key.
+func (e *Engine) RevokeKey(ctx context.Context, id string) error {
+	var key *ledger.Key
+	return e.change(ctx, func(ctx context.Context, tx Tx) (err error) {
+		key, err = tx.RevokeKey(ctx, id, e.now())
+		return err
+	}, func() { e.keys.put(key.Digest, key) })
+}

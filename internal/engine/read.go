@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// errUnauthorized is the one answer to wrong credentials, whatever is wrong
+// with them, so that nobody can learn which ids exist.
+var errUnauthorized = ledger.Errorf(ledger.Unauthorized, "no such key, or it is revoked or expired")
+
+// Authenticate finds the usable key that the credentials open; Unauthorized if
+// there is none. An unknown id and a wrong secret take the same path.
+func (e *Engine) Authenticate(ctx context.Context, credentials ledger.Credentials) (*ledger.Key, error) {
+	digest := credentials.Digest()
+	key, err := e.keys.load(digest, func() (*ledger.Key, error) { return e.store.KeyByDigest(ctx, digest) })
+	if ledger.CodeOf(err) == ledger.NotFound {
+		return nil, errUnauthorized
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !credentials.Matches(key) || !key.Usable(e.now()) {
+		return nil, errUnauthorized
+	}
+	return key, nil
+}
+
+// Holder reads an account with its wallets; NotFound if there is none. The
+// result is shared and must not be changed.
+func (e *Engine) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
+	return e.holders.load(id, func() (*ledger.Holder, error) { return e.store.Holder(ctx, id) })
+}
+
+// Holders lists accounts with an id above after.
+func (e *Engine) Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error) {
+	return e.store.Holders(ctx, after, limit)
+}
+
+// Keys lists the keys of an account, or of the operator, with an id above after.
+func (e *Engine) Keys(ctx context.Context, owner ledger.AccountID, after string, limit int) ([]*ledger.Key, error) {
+	if owner != ledger.Operator {
+		if _, err := e.Holder(ctx, owner); err != nil {
+			return nil, err
+		}
+	}
+	return e.store.Keys(ctx, owner, after, limit)
+}
+
+// Transaction reads a decided transaction, posted or rejected; NotFound if there is none.
+func (e *Engine) Transaction(ctx context.Context, id ledger.TransactionID) (*ledger.Transaction, error) {
+	return e.store.Transaction(ctx, id)
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// ErrCommitUnknown is in the chain of an error from Store.Write when the
+// transaction may or may not have been committed, a connection lost during
+// COMMIT for example. The idempotency keys tell which, once the store answers again.
+var ErrCommitUnknown = errors.New("commit outcome unknown")
+
+// Store keeps a ledger. Package storetest is the suite that every store passes.
+//
+// Failures that a caller caused (nothing found, a name taken) are *ledger.Error;
+// any other error is a fault of the store.
+type Store interface {
+	Reader
+	// Write runs fn in one transaction and returns once it is durable. When fn
+	// or the commit fails, nothing of it is kept. fn may run more than once, so
+	// it must not change anything but the transaction and what it computes anew.
+	Write(ctx context.Context, fn func(Tx) error) error
+	// Exclusive tells whether this process is the only writer, so that what it
+	// has committed or read may be cached and decided upon.
+	Exclusive() bool
+}
+
+// Reader is the reading side of a store. It sees committed data only.
+type Reader interface {
+	// Holder reads an account with all its wallets; NotFound if there is none.
+	Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error)
+	// Holders lists accounts with an id above after, in order of their ids.
+	Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error)
+	// KeyByDigest finds a key by its digest; NotFound if there is none.
+	KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, error)
+	// Keys lists an owner's keys with an id above after, in order of their ids.
+	Keys(ctx context.Context, owner ledger.AccountID, after string, limit int) ([]*ledger.Key, error)
+	// Transaction reads a decided transaction; NotFound if there is none.
+	Transaction(ctx context.Context, id ledger.TransactionID) (*ledger.Transaction, error)
+	// LastCommit is the latest creation time of any transaction, zero in an empty ledger.
+	LastCommit(ctx context.Context) (time.Time, error)
+	// Ping tells whether the store answers.
+	Ping(ctx context.Context) error
+	// Snapshot runs fn over one consistent state of the whole ledger.
+	Snapshot(ctx context.Context, fn func(Snapshot) error) error
+}
+
+// Tx is a write transaction. Every method takes and gives many at once, so that
+// a batch costs a store few statements.
+type Tx interface {
+	// Lock locks the wallets, which are in order and distinct, and reads their
+	// accounts. A holder has at least the wallets asked for, where they exist;
+	// an account or wallet that does not exist is left out.
+	Lock(ctx context.Context, wallets []ledger.WalletRef) (map[ledger.AccountID]*ledger.Holder, error)
+	// Decided reads the transactions among ids that are already decided.
+	Decided(ctx context.Context, ids []ledger.TransactionID) (map[ledger.TransactionID]*ledger.Transaction, error)
+	// Append writes a batch of decisions.
+	Append(ctx context.Context, batch *Batch) error
+
+	// InsertAccount adds an account with its wallets. An id of 0 is replaced by
+	// a free one. Conflict if the id or the external reference is taken.
+	InsertAccount(ctx context.Context, holder *ledger.Holder) error
+	// UpdateAccount replaces what may change of an account: name, status,
+	// external reference, metadata. Conflict if the reference is taken.
+	UpdateAccount(ctx context.Context, account *ledger.Account) error
+	// InsertWallet adds a wallet to an account.
+	InsertWallet(ctx context.Context, wallet *ledger.Wallet) error
+	// SetCreditLimit replaces a wallet's credit limit.
+	SetCreditLimit(ctx context.Context, wallet ledger.WalletRef, limit ledger.Amount) error
+	// InsertKey adds a key. Conflict if the id or the pair is taken.
+	InsertKey(ctx context.Context, key *ledger.Key) error
+	// RevokeKey marks a key as revoked, keeps an earlier revocation as it is,
+	// and returns the key; NotFound if there is none.
+	RevokeKey(ctx context.Context, id string, at time.Time) (*ledger.Key, error)
+}
+
+// Batch is what one write transaction adds to the ledger.
+type Batch struct {
+	Transactions []*ledger.Transaction
+	Entries      []ledger.Entry
+	Wallets      []*ledger.Wallet // each touched wallet once, as it is after the batch
+	System       []SystemTotal    // what the batch adds to each system account
+}
+
+// SystemTotal is the balance of a system account in one currency, or what is added to it.
+type SystemTotal struct {
+	Account  ledger.SystemAccount
+	Currency string
+	Total    ledger.Total
+}
+
+// Snapshot reads a whole ledger as it was at one moment, a page at a time.
+type Snapshot interface {
+	// Wallets gives wallets after one, in order of WalletRef.
+	Wallets(ctx context.Context, after ledger.WalletRef, limit int) ([]WalletRow, error)
+	// Entries gives entries after one, in order of WalletRef and version.
+	Entries(ctx context.Context, after ledger.WalletRef, version int64, limit int) ([]EntryRow, error)
+	// Transactions gives transactions after one, in order of their ids.
+	Transactions(ctx context.Context, after ledger.TransactionID, limit int) ([]TransactionRow, error)
+	// System lists the balances of the system accounts.
+	System(ctx context.Context) ([]SystemTotal, error)
+}
+
+// WalletRow is a wallet with its account's currency.
+type WalletRow struct {
+	ledger.Wallet
+	Currency string
+}
+
+// EntryRow is an entry with the transaction that caused it, nil where that is missing.
+type EntryRow struct {
+	ledger.Entry
+	Cause *ledger.Transaction
+}
+
+// TransactionRow is a transaction with the entries that stand at its versions, nil where one is missing.
+type TransactionRow struct {
+	ledger.Transaction
+	Entry, ToEntry *ledger.Entry
+}

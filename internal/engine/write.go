@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// write is one thing that waits for the committer: a posting, or a change to
+// accounts, wallets or keys.
+type write struct {
+	posting ledger.Transaction // undecided; change is nil
+	change  func(ctx context.Context, tx Tx) error
+	publish func() // runs once the change is durable, before anything else is decided
+	reply   chan result
+}
+
+type result struct {
+	transaction *ledger.Transaction // of a posting
+	replayed    bool
+	err         error
+}
+
+// Post decides a request and returns its transaction once it is durable. The
+// transaction may be a rejection: its Err says so. replayed tells that an
+// earlier request with this idempotency key decided it.
+//
+// Errors: what Request.Validate gives; NotFound where an account or wallet does
+// not exist; IdempotencyKeyReused; Overloaded; OutcomeUnknown; Internal. None of
+// these is remembered, so the request may be sent again as it is.
+func (e *Engine) Post(ctx context.Context, request ledger.Request) (transaction *ledger.Transaction, replayed bool, err error) {
+	if err := request.Validate(); err != nil {
+		return nil, false, err
+	}
+	r := e.submit(ctx, &write{posting: ledger.NewTransaction(request)})
+	return r.transaction, r.replayed, r.err
+}
+
+// change runs fn on the write path in a transaction of its own, and publish
+// after it is durable.
+func (e *Engine) change(ctx context.Context, fn func(ctx context.Context, tx Tx) error, publish func()) error {
+	return e.submit(ctx, &write{change: fn, publish: publish}).err
+}
+
+// submit puts a write on the queue and waits for its result. A caller that
+// goes away does not take its write back: it may already be decided.
+func (e *Engine) submit(ctx context.Context, w *write) result {
+	w.reply = make(chan result, 1)
+	if err := e.enqueue(w); err != nil {
+		return result{err: err}
+	}
+	select {
+	case r := <-w.reply:
+		return r
+	case <-ctx.Done():
+		return result{err: ledger.Errorf(ledger.OutcomeUnknown, "the request was given up before its outcome was known").
+			WithHint("send it again with the same idempotency key")}
+	}
+}
+
+func (e *Engine) enqueue(w *write) error {
+	e.closing.RLock()
+	defer e.closing.RUnlock()
+	if e.closed {
+		return ledger.Errorf(ledger.Overloaded, "the server is shutting down").WithHint("send the request again")
+	}
+	select {
+	case e.queue <- w:
+		return nil
+	default:
+		return ledger.Errorf(ledger.Overloaded, "too many writes are waiting").WithHint("send the request again later")
+	}
+}
+
+// commitLoop commits until the queue is closed and empty. It runs on a context
+// of its own, because a batch belongs to many callers and must not end with one.
+func (e *Engine) commitLoop() {
+	defer close(e.done)
+	ctx := context.Background()
+	batch := make([]*write, 0, e.options.BatchSize)
+	for {
+		next, open := <-e.queue
+		if !open {
+			return
+		}
+		batch = append(batch[:0], next)
+		for len(batch) < e.options.BatchSize && len(e.queue) > 0 {
+			batch = append(batch, <-e.queue)
+		}
+		e.commit(ctx, batch)
+		clear(batch) // so that answered requests are not kept in memory
+	}
+}
+
+// commit answers a batch in the order of its arrival: postings side by side,
+// each change in a transaction of its own.
+func (e *Engine) commit(ctx context.Context, batch []*write) {
+	for len(batch) > 0 {
+		if batch[0].change != nil {
+			batch[0].reply <- result{err: e.commitChange(ctx, batch[0])}
+			batch = batch[1:]
+			continue
+		}
+		n := slices.IndexFunc(batch, func(w *write) bool { return w.change != nil })
+		if n < 0 {
+			n = len(batch)
+		}
+		e.commitPostings(ctx, batch[:n])
+		batch = batch[n:]
+	}
+}
+
+func (e *Engine) commitChange(ctx context.Context, w *write) error {
+	began := time.Now()
+	err := e.store.Write(ctx, func(tx Tx) error { return w.change(ctx, tx) })
+	if err != nil {
+		return e.fault(ctx, err)
+	}
+	w.publish()
+	e.options.Observer.Committed(1, time.Since(began))
+	return nil
+}
+
+func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
+	began := time.Now()
+	var d *decisions
+	err := e.store.Write(ctx, func(tx Tx) error {
+		d = newDecisions(writes, e.commitTime())
+		return d.run(ctx, tx, e.holders)
+	})
+	if err != nil && len(writes) > 1 && !errors.Is(err, ErrCommitUnknown) {
+		// One request that the store cannot take must not fail the others.
+		for i := range writes {
+			e.commitPostings(ctx, writes[i:i+1])
+		}
+		return
+	}
+	if err != nil {
+		err = e.fault(ctx, err)
+		for _, w := range writes {
+			w.reply <- result{err: err}
+		}
+		return
+	}
+	e.last = d.now
+	for _, holder := range d.touched {
+		e.holders.put(holder.ID, holder)
+	}
+	for i, w := range writes {
+		w.reply <- d.results[i]
+	}
+	e.options.Observer.Committed(len(writes), time.Since(began))
+	for i := range d.results {
+		if t := d.results[i].transaction; t != nil {
+			outcome := "posted"
+			if t.Rejection != "" {
+				outcome = string(t.Rejection)
+			}
+			e.options.Observer.Decided(t.Kind, outcome, d.results[i].replayed)
+		}
+	}
+}
+
+// commitTime is the time of the batch, never before that of the batch before it.
+func (e *Engine) commitTime() time.Time {
+	now := e.now()
+	if now.Before(e.last) {
+		return e.last
+	}
+	return now
+}
+
+// fault turns an error of a write into what the caller is told. What the store
+// did wrong goes to the log alone; and since it is then in doubt what the store
+// holds, nothing cached is trusted any more.
+func (e *Engine) fault(ctx context.Context, err error) error {
+	var expected *ledger.Error
+	if errors.As(err, &expected) {
+		return expected
+	}
+	e.holders.clear()
+	e.keys.clear()
+	e.options.Logger.LogAttrs(ctx, slog.LevelError, "write failed", slog.Any("error", err))
+	if errors.Is(err, ErrCommitUnknown) {
+		return ledger.Errorf(ledger.OutcomeUnknown, "it is not known whether the request was carried out").
+			WithHint("send it again with the same idempotency key")
+	}
+	return ledger.Errorf(ledger.Internal, "the ledger could not be written").
+		WithHint("nothing was posted; the request may be sent again with the same idempotency key")
+}

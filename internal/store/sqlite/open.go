@@ -1,0 +1,222 @@
+// Package sqlite keeps a ledger in one SQLite file, for the one process that
+// has it open.
+//
+// There is one connection that writes and a pool that only reads; SQLite's
+// write-ahead log lets both go on at once. Every commit is on disk before it is
+// answered (synchronous=FULL).
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// minVersion is the first SQLite release without a rare corruption that a
+// checkpoint could cause when it met a write of another connection.
+const minVersion = "3.51.3"
+
+// checkpointPages is how large the write-ahead log grows, in pages of 4 KiB,
+// before a commit copies it into the database: 32 MiB keep that copy, which a
+// commit waits for, rare.
+const checkpointPages = 8192
+
+var (
+	// ErrNotFound says that there is no database file at the path.
+	ErrNotFound = errors.New("no ledger there")
+	// ErrExists says that there is already a file where one should be created.
+	ErrExists = errors.New("a file is already there")
+	// ErrInUse says that another process has the ledger open for writing.
+	ErrInUse = errors.New("the ledger is in use by another process")
+	// ErrReadOnly is given by a write to a store that was opened to read.
+	ErrReadOnly = errors.New("the ledger was opened read-only")
+)
+
+// Store is a ledger in a SQLite file. It implements engine.Store.
+type Store struct {
+	lock   *flock.Flock // nil when read-only
+	writer *writer      // nil when read-only
+	readDB *sql.DB
+	read   readStatements
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// Create makes a new ledger at path and opens it. The file is readable by its
+// owner alone. Errors: ErrExists.
+func Create(ctx context.Context, path string) (*Store, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrExists)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	store, err := Open(ctx, path)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	return store, nil
+}
+
+// Open opens an existing ledger for reading and writing and brings its tables
+// up to date. Errors: ErrNotFound, ErrInUse.
+func Open(ctx context.Context, path string) (_ *Store, err error) {
+	if err := mustExist(path); err != nil {
+		return nil, err
+	}
+	s := &Store{lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	locked, err := s.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", s.lock.Path(), err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
+	}
+	if s.writer, err = openWriter(ctx, path); err != nil {
+		return nil, err
+	}
+	return s, s.openReader(ctx, path)
+}
+
+// OpenReadOnly opens an existing ledger for reading, also while another process
+// writes it. Errors: ErrNotFound.
+func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
+	if err := mustExist(path); err != nil {
+		return nil, err
+	}
+	s := &Store{}
+	if err := s.openReader(ctx, path); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func mustExist(path string) error {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w", path, ErrNotFound)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: not a regular file", path)
+	}
+	return nil
+}
+
+// Close closes the ledger and lets another process open it.
+func (s *Store) Close() error {
+	var errs []error
+	if s.readDB != nil {
+		errs = append(errs, s.readDB.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// Exclusive is true: the lock keeps every other writer out.
+func (s *Store) Exclusive() bool { return true }
+
+// dsn names the file to the driver, with what every connection is set to. The
+// settings stand here and not in statements of their own, because a pool opens
+// connections when it likes.
+func dsn(path string, mode string, pragmas ...string) string {
+	query := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
+	for _, pragma := range append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)") {
+		query.Add("_pragma", pragma)
+	}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query.Encode()}).String()
+}
+
+func openDB(path, mode string, connections int, pragmas ...string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, mode, pragmas...))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+func (s *Store) openReader(ctx context.Context, path string) (err error) {
+	connections := max(4, runtime.GOMAXPROCS(0))
+	if s.readDB, err = openDB(path, "ro", connections, "query_only(1)", "cache_size(-16384)"); err != nil {
+		return err
+	}
+	s.read, err = prepareReads(ctx, s.readDB)
+	if err != nil {
+		return fmt.Errorf("%s is not a ledger that this version reads: %w", path, err)
+	}
+	return nil
+}
+
+// checkVersion refuses a SQLite library that is too old to be trusted.
+func checkVersion(ctx context.Context, db *sql.DB) error {
+	var version string
+	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return err
+	}
+	if versionNumber(version) < versionNumber(minVersion) {
+		return fmt.Errorf("SQLite %s is too old, %s or later is needed", version, minVersion)
+	}
+	return nil
+}
+
+// versionNumber makes 3.51.3 comparable: 3051003.
+func versionNumber(version string) int {
+	number := 0
+	for _, part := range strings.SplitN(version+".0.0", ".", 4)[:3] {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return 0
+		}
+		number = number*1000 + n
+	}
+	return number
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("bring the tables up to date: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,303 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// writer is the one connection that writes, with its statements prepared.
+type writer struct {
+	db   *sql.DB
+	conn *sql.Conn
+	turn chan struct{} // holds one token: whoever has it writes
+	begin, commit, rollback,
+	account, wallets, decided,
+	insertTransaction, insertEntry, updateWallet,
+	systemTotal, setSystemTotal *sql.Stmt
+}
+
+func openWriter(ctx context.Context, path string) (_ *writer, err error) {
+	w := &writer{turn: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	w.db, err = openDB(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)",
+		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVersion(ctx, w.db); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, w.db); err != nil {
+		return nil, err
+	}
+	if w.conn, err = w.db.Conn(ctx); err != nil {
+		return nil, err
+	}
+	for statement, text := range map[**sql.Stmt]string{
+		&w.begin:             "BEGIN IMMEDIATE",
+		&w.commit:            "COMMIT",
+		&w.rollback:          "ROLLBACK",
+		&w.account:           selectAccount,
+		&w.wallets:           selectWallets,
+		&w.decided:           selectTransaction,
+		&w.insertTransaction: "INSERT INTO transactions (" + transactionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&w.insertEntry:       "INSERT INTO entries (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&w.updateWallet:      "UPDATE wallets SET balance = ?, held = ?, version = ?, head = ? WHERE account_id = ? AND service = ?",
+		&w.systemTotal:       "SELECT total FROM system_accounts WHERE account = ? AND currency = ?",
+		&w.setSystemTotal: `INSERT INTO system_accounts (account, currency, total) VALUES (?, ?, ?)
+			ON CONFLICT (account, currency) DO UPDATE SET total = excluded.total`,
+	} {
+		if *statement, err = w.conn.PrepareContext(ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	w.turn <- struct{}{}
+	return w, nil
+}
+
+func (w *writer) close() error {
+	var errs []error
+	if w.conn != nil {
+		errs = append(errs, w.conn.Close())
+	}
+	if w.db != nil {
+		errs = append(errs, w.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Write runs fn in one transaction and returns when it is on disk.
+func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
+	w := s.writer
+	if w == nil {
+		return ErrReadOnly
+	}
+	select {
+	case <-w.turn:
+		defer func() { w.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if _, err := w.begin.ExecContext(ctx); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := fn(&tx{w}); err != nil {
+		return errors.Join(err, w.undo())
+	}
+	if _, err := w.commit.ExecContext(ctx); err != nil {
+		// A write or sync that failed on the way may still have left the
+		// commit in the log, where a restart would find it.
+		return errors.Join(fmt.Errorf("%w: commit: %w", engine.ErrCommitUnknown, err), w.undo())
+	}
+	return nil
+}
+
+// undo rolls back. SQLite has already done so itself after some errors, and
+// then says that there is no transaction, which is no fault. It uses no
+// caller's context: a transaction left open would block every later one.
+func (w *writer) undo() error {
+	_, err := w.rollback.ExecContext(context.Background())
+	if err != nil && strings.Contains(err.Error(), "no transaction is active") {
+		return nil
+	}
+	return err
+}
+
+type tx struct{ *writer }
+
+// Lock reads the accounts with all their wallets. The transaction itself is the
+// lock: SQLite has one writer.
+func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.AccountID]*ledger.Holder, error) {
+	holders := make(map[ledger.AccountID]*ledger.Holder, len(refs))
+	for _, ref := range refs {
+		if holders[ref.Account] != nil {
+			continue
+		}
+		holder, err := readHolder(ctx, t.account, t.wallets, ref.Account)
+		if ledger.CodeOf(err) == ledger.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		holders[ref.Account] = holder
+	}
+	return holders, nil
+}
+
+func (t *tx) Decided(ctx context.Context, ids []ledger.TransactionID) (map[ledger.TransactionID]*ledger.Transaction, error) {
+	decided := make(map[ledger.TransactionID]*ledger.Transaction, len(ids))
+	for _, id := range ids {
+		var found ledger.Transaction
+		err := scanTransaction(t.decided.QueryRowContext(ctx, id[:]), &found)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		decided[id] = &found
+	}
+	return decided, nil
+}
+
+// Append writes row by row: a statement of many rows was no faster here,
+// because there is no network between the statements.
+func (t *tx) Append(ctx context.Context, batch *engine.Batch) error {
+	for _, transaction := range batch.Transactions {
+		args, err := transactionArgs(transaction)
+		if err != nil {
+			return err
+		}
+		if _, err := t.insertTransaction.ExecContext(ctx, args...); err != nil {
+			return fmt.Errorf("insert transaction %s: %w", transaction.ID, err)
+		}
+	}
+	for i := range batch.Entries {
+		if _, err := t.insertEntry.ExecContext(ctx, entryArgs(&batch.Entries[i])...); err != nil {
+			return fmt.Errorf("insert entry of transaction %s: %w", batch.Entries[i].Transaction, err)
+		}
+	}
+	for _, wallet := range batch.Wallets {
+		_, err := t.updateWallet.ExecContext(ctx, int64(wallet.Balance), int64(wallet.Held), wallet.Version, wallet.Head[:],
+			int64(wallet.Account), string(wallet.Service))
+		if err != nil {
+			return fmt.Errorf("update wallet %s of account %d: %w", wallet.Service, wallet.Account, err)
+		}
+	}
+	for i := range batch.System {
+		if err := t.addSystem(ctx, &batch.System[i]); err != nil {
+			return fmt.Errorf("add to system account %s: %w", batch.System[i].Account, err)
+		}
+	}
+	return nil
+}
+
+func (t *tx) addSystem(ctx context.Context, add *engine.SystemTotal) error {
+	var total ledger.Total
+	var text string
+	err := t.systemTotal.QueryRowContext(ctx, string(add.Account), add.Currency).Scan(&text)
+	if err == nil {
+		total, err = ledger.ParseTotal(text)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	total.AddTotal(&add.Total)
+	_, err = t.setSystemTotal.ExecContext(ctx, string(add.Account), add.Currency, total.Millionths())
+	return err
+}
+
+func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
+	metadata, err := encodeMetadata(holder.Metadata)
+	if err != nil {
+		return err
+	}
+	if holder.ID == 0 {
+		if holder.ID, err = t.freeAccountID(ctx); err != nil {
+			return err
+		}
+	}
+	_, err = t.conn.ExecContext(ctx, `INSERT INTO accounts (id, name, currency, status, external_reference, metadata, created_at)
+		VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?)`,
+		int64(holder.ID), holder.Name, holder.Currency, string(holder.Status), holder.ExternalReference, metadata, holder.CreatedAt.UnixMicro())
+	if err != nil {
+		return taken(err, map[string]string{
+			"accounts.id":                 fmt.Sprintf("account %d exists already", holder.ID),
+			"accounts.external_reference": "another account has this external reference",
+		})
+	}
+	for i := range holder.Wallets {
+		holder.Wallets[i].Account = holder.ID
+		if err := t.InsertWallet(ctx, &holder.Wallets[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstAccountID is where chosen ids begin; below is room for the operator's own.
+const firstAccountID = 10000
+
+// freeAccountID is one above the highest id in use, or, when an operator chose
+// ids up to the very end, the lowest that is free.
+func (t *tx) freeAccountID(ctx context.Context) (ledger.AccountID, error) {
+	var id int64
+	err := t.conn.QueryRowContext(ctx, `SELECT max(coalesce(max(id), 0) + 1, ?) FROM accounts`, firstAccountID).Scan(&id)
+	if err == nil && id > int64(ledger.MaxAccountID) {
+		err = t.conn.QueryRowContext(ctx, `SELECT coalesce(min(id + 1), 0) FROM accounts AS a
+			WHERE id >= ? AND id < ? AND NOT EXISTS (SELECT 1 FROM accounts AS b WHERE b.id = a.id + 1)`,
+			firstAccountID-1, int64(ledger.MaxAccountID)).Scan(&id)
+	}
+	return ledger.AccountID(id), err
+}
+
+func (t *tx) UpdateAccount(ctx context.Context, a *ledger.Account) error {
+	metadata, err := encodeMetadata(a.Metadata)
+	if err != nil {
+		return err
+	}
+	_, err = t.conn.ExecContext(ctx, `UPDATE accounts SET name = ?, status = ?, external_reference = nullif(?, ''), metadata = ? WHERE id = ?`,
+		a.Name, string(a.Status), a.ExternalReference, metadata, int64(a.ID))
+	return taken(err, map[string]string{"accounts.external_reference": "another account has this external reference"})
+}
+
+func (t *tx) InsertWallet(ctx context.Context, w *ledger.Wallet) error {
+	_, err := t.conn.ExecContext(ctx, "INSERT INTO wallets ("+walletColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+		int64(w.Account), string(w.Service), int64(w.Balance), int64(w.Held), int64(w.CreditLimit), w.Version, w.Head[:])
+	return err
+}
+
+func (t *tx) SetCreditLimit(ctx context.Context, ref ledger.WalletRef, limit ledger.Amount) error {
+	_, err := t.conn.ExecContext(ctx, "UPDATE wallets SET credit_limit = ? WHERE account_id = ? AND service = ?",
+		int64(limit), int64(ref.Account), string(ref.Service))
+	return err
+}
+
+func (t *tx) InsertKey(ctx context.Context, key *ledger.Key) error {
+	_, err := t.conn.ExecContext(ctx, `INSERT INTO keys (id, digest, last4, account_id, scopes, allow_list, expires_at, revoked_at, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, keyArgs(key)...)
+	return taken(err, map[string]string{
+		"keys.id":     fmt.Sprintf("key %s exists already", key.ID),
+		"keys.digest": "this pair of id and secret reads the same as that of another key",
+	})
+}
+
+func (t *tx) RevokeKey(ctx context.Context, id string, at time.Time) (*ledger.Key, error) {
+	key, err := scanKey(t.conn.QueryRowContext(ctx,
+		"UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING "+keyColumns, at.UnixMicro(), id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ledger.Errorf(ledger.NotFound, "there is no such key")
+	}
+	return key, err
+}
+
+// taken turns a violated uniqueness into a Conflict with the message for its
+// column. SQLite names the column in its text alone, in a form it keeps stable.
+func taken(err error, messages map[string]string) error {
+	var failure *sqlite.Error
+	if !errors.As(err, &failure) ||
+		failure.Code() != sqlite3.SQLITE_CONSTRAINT_UNIQUE && failure.Code() != sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
+		return err
+	}
+	for column, message := range messages {
+		if strings.Contains(failure.Error(), column) {
+			return ledger.Errorf(ledger.Conflict, "%s", message)
+		}
+	}
+	return err
+}

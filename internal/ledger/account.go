@@ -36,7 +36,7 @@ func (s Status) Valid() bool { return s == Active || s == Suspended || s == Clos
 // Account is a customer.
 type Account struct {
 	ID       AccountID
-	Name     string // 1 to MaxNameLen characters
+	Name     string // 1 to MaxNameLen bytes
 	Currency string // ISO 4217, for all its wallets, fixed at creation
 	Status   Status
 	// ExternalReference is the operator's own name for the customer, unique
@@ -86,8 +86,9 @@ func (m Metadata) Validate() error {
 		if key == "" || len(key) > MaxMetadataKey || !isText(key) {
 			return Errorf(InvalidRequest, "a metadata name must be 1 to %d bytes of printable text", MaxMetadataKey)
 		}
-		if len(value) > MaxMetadataText || !utf8.ValidString(value) {
-			return Errorf(InvalidRequest, "metadata %q must be at most %d bytes of UTF-8", key, MaxMetadataText)
+		// NUL is valid UTF-8, but PostgreSQL's text cannot hold it.
+		if len(value) > MaxMetadataText || !utf8.ValidString(value) || strings.Contains(value, "\x00") {
+			return Errorf(InvalidRequest, "metadata %q must be at most %d bytes of UTF-8 without NUL", key, MaxMetadataText)
 		}
 	}
 	return nil

@@ -135,14 +135,15 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 // The zero Total is ready to use.
 type Total struct{ millionths big.Int }
 
-// Add adds an amount to the total in place.
+// Add adds an amount to the total.
 func (t *Total) Add(a Amount) {
-	t.millionths.Add(&t.millionths, big.NewInt(int64(a)))
+	t.AddTotal(&Total{*big.NewInt(int64(a))})
 }
 
-// AddTotal adds another total in place.
+// AddTotal adds another total. The sum gets memory of its own, because a Total
+// may have been copied, and a copy must not change with it.
 func (t *Total) AddTotal(o *Total) {
-	t.millionths.Add(&t.millionths, &o.millionths)
+	t.millionths = *new(big.Int).Add(&t.millionths, &o.millionths)
 }
 
 // IsZero tells whether the total is exactly zero.

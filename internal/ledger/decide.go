@@ -16,8 +16,15 @@ type Side struct {
 // to is nil except for a transfer. When the transaction is posted, the wallets
 // are changed in place and the entries are returned, one for each wallet; when
 // it is rejected, nothing is changed and there are no entries.
+//
+// It panics when a transfer comes without its other wallet, or another kind
+// with one: half a transfer would lose money, and is a fault of the caller.
 func (t *Transaction) Decide(from, to *Side, now time.Time) []Entry {
-	t.CreatedAt = now
+	if (t.Kind == Transfer) != (to != nil) {
+		panic("ledger: a transfer is decided on two wallets, any other kind on one")
+	}
+	// Stores keep microseconds; a first reply must read as its replays will.
+	t.CreatedAt = now.UTC().Truncate(time.Microsecond)
 	entries, rejection := post(t, from, to)
 	t.Rejection = rejection
 	if rejection == "" {

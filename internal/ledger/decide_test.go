@@ -191,6 +191,15 @@ func (w *world) post(t *rapid.T, r ledger.Request) (ledger.Kind, ledger.Code) {
 		t.Fatalf("decided again, it is %+v with %+v", again, e)
 	}
 
+	// The transaction finds its own entries by these, and finds none where it was rejected.
+	versions := [2]int64{}
+	for i, e := range entries {
+		versions[i] = e.Version
+	}
+	if versions != [2]int64{tx.Version, tx.ToVersion} {
+		t.Fatalf("versions are %d and %d, the entries' are %v", tx.Version, tx.ToVersion, versions)
+	}
+
 	if want != "" {
 		if len(entries) != 0 {
 			t.Fatalf("a rejected transaction has the entries %+v", entries)

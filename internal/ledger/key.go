@@ -65,12 +65,20 @@ func (k *Key) Admits(addr netip.Addr) bool {
 // Validate says what is wrong with a key, as an InvalidRequest error.
 func (k *Key) Validate() error {
 	switch {
+	case k.Account < Operator:
+		return Errorf(InvalidRequest, "account must be between 1 and %d", MaxAccountID)
 	case len(k.Scopes) == 0:
 		return Errorf(InvalidRequest, "a key needs at least one scope")
 	case k.Account != Operator && k.Allows(ScopeAdmin):
 		return Errorf(InvalidRequest, "a customer's key cannot have the scope admin")
 	case len(k.AllowList) > MaxAllowList:
 		return Errorf(InvalidRequest, "the allow-list has %d networks, at most %d are kept", len(k.AllowList), MaxAllowList)
+	}
+	for _, network := range k.AllowList {
+		// Addresses are compared in their plain form, so a mapped network would admit nobody.
+		if !network.IsValid() || network.Addr().Is4In6() {
+			return Errorf(InvalidRequest, "%q is not a network", network).WithHint("write 203.0.113.0/24 or 2001:db8::/32")
+		}
 	}
 	for i, scope := range k.Scopes {
 		if !slices.Contains(Scopes, scope) {
@@ -97,6 +105,9 @@ func (Credentials) String() string { return "[credentials]" }
 
 // GoString hides the credentials from %#v.
 func (Credentials) GoString() string { return "[credentials]" }
+
+// MarshalText hides the credentials from encoding/json, and so from slog's JSON.
+func (Credentials) MarshalText() ([]byte, error) { return []byte("[credentials]"), nil }
 
 // AuthSecret is id and secret as one string, the form that Antgst calls authSecret.
 func (c Credentials) AuthSecret() string { return c.ID + c.Secret }
@@ -140,6 +151,8 @@ func (c Credentials) ValidateImport() error {
 	switch {
 	case c.ID == "" || len(c.ID) > MaxKeyID || !isVisible(c.ID) || strings.Contains(c.ID, ":"):
 		return Errorf(InvalidRequest, "key id must be 1 to %d visible ASCII characters other than ':'", MaxKeyID)
+	case c.ID == "." || c.ID == "..":
+		return Errorf(InvalidRequest, "key id cannot be %s, which no URL can name", c.ID)
 	case c.Secret == "" || !isVisible(c.Secret):
 		return Errorf(InvalidRequest, "secret must be visible ASCII characters")
 	case len(c.AuthSecret()) > MaxAuthSecret:

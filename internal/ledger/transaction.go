@@ -80,11 +80,13 @@ func (id TransactionID) String() string {
 func ParseTransactionID(text string) (TransactionID, error) {
 	var id TransactionID
 	digits := strings.ReplaceAll(text, "-", "")
-	if _, err := hex.Decode(id[:], []byte(digits)); len(digits) != 32 || err != nil || id.String() != text {
-		return TransactionID{}, Errorf(InvalidRequest, "%q is not a transaction id", clip(text)).
-			WithHint("an id looks like 5c146b14-3c52-8afd-938a-375d0df1fbf6")
+	if len(digits) == hex.EncodedLen(len(id)) { // hex.Decode panics where the digits are too many
+		if _, err := hex.Decode(id[:], []byte(digits)); err == nil && id.String() == text {
+			return id, nil
+		}
 	}
-	return id, nil
+	return TransactionID{}, Errorf(InvalidRequest, "%q is not a transaction id", clip(text)).
+		WithHint("an id looks like 5c146b14-3c52-8afd-938a-375d0df1fbf6")
 }
 
 // MaxIdempotencyKey bounds an idempotency key, in bytes.
@@ -122,6 +124,8 @@ func (r *Request) Validate() error {
 			WithHint("every account has the wallets sms and voip")
 	case r.Amount == 0:
 		return Errorf(InvalidRequest, "amount must not be zero")
+	case r.Amount < -MaxAmount:
+		return Errorf(InvalidRequest, "amount is %s", ErrAmountRange)
 	case r.Amount < 0 && r.Kind != Adjustment:
 		return Errorf(InvalidRequest, "amount must be positive").
 			WithHint("the type says which way the money goes; only an adjustment has a sign")

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// Limits of one exchange and of the waits between attempts. A server that asks
+// for more than longestWait is left to the caller, who knows what else to do.
+const (
+	maxReply    = 32 << 20 // a page of accounts that all carry as much as they may is half of it
+	firstWait   = 100 * time.Millisecond
+	longestWait = 30 * time.Second
+)
+
+// sender sends requests of the generated client and hands back only replies
+// that are a success, with their bodies already read.
+type sender struct {
+	http          *http.Client
+	authorization string
+	attempts      int
+}
+
+// Do sends the request, several times where that is needed and harmless.
+func (s *sender) Do(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	req.Header.Set("Authorization", s.authorization)
+	req.Header.Set("Accept", "application/json, application/problem+json")
+	for attempt := 1; ; attempt++ {
+		resp, err := s.once(req)
+		if err == nil {
+			return resp, nil
+		}
+		wait, again := s.again(req, err, attempt)
+		if !again {
+			return nil, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w (%w while waiting to try again)", err, context.Cause(ctx))
+		}
+	}
+}
+
+// once makes one exchange. The request is copied, because a transport may still
+// read the body of an attempt that has failed.
+func (s *sender) once(req *http.Request) (*http.Response, error) {
+	attempt := req.Clone(req.Context())
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, fmt.Errorf("saldo: %w", err)
+		}
+		attempt.Body = body
+	}
+	resp, err := s.http.Do(attempt)
+	if err != nil {
+		return nil, fmt.Errorf("saldo: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	_ = resp.Body.Close() // what a close could report, the read has reported
+	if err != nil {
+		return nil, fmt.Errorf("saldo: reading the reply: %w", err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, problem(resp, body)
+	}
+	if len(body) > maxReply {
+		return nil, unexpected(resp.StatusCode, fmt.Sprintf("it is over %d bytes", maxReply))
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// again tells whether a failed request is to be sent again, and after what wait.
+func (s *sender) again(req *http.Request, err error, attempt int) (time.Duration, bool) {
+	repeatable := req.Method == http.MethodGet || req.Header.Get("Idempotency-Key") != ""
+	if !repeatable || attempt >= s.attempts || req.Context().Err() != nil {
+		return 0, false
+	}
+	wait := min(firstWait<<min(attempt-1, 16), longestWait)
+	// Half of the wait is random, so that clients which failed together do not come back together.
+	wait = wait/2 + rand.N(wait/2)
+	if reply, ok := errors.AsType[*Error](err); ok {
+		if !reply.passing() || reply.RetryAfter > longestWait {
+			return 0, false
+		}
+		wait += reply.RetryAfter
+	}
+	return wait, true
+}
+
+// read decodes the reply to an exchange that sender has made.
+func read[T any](resp *http.Response, err error) (T, error) {
+	var value T
+	if err != nil {
+		return value, err
+	}
+	if json.NewDecoder(resp.Body).Decode(&value) != nil {
+		var none T
+		return none, unexpected(resp.StatusCode, "it is not the JSON of the contract")
+	}
+	return value, nil
+}

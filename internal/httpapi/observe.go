@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// Observe writes one line of log and one measurement for each request that
+// next serves, and turns a panic into status 500.
+//
+// A line names the route by its pattern, never by its path: the path of one
+// dialect's route carries a secret.
+func Observe(next http.Handler, trusted []netip.Prefix, metrics *Metrics, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		defer func() {
+			if failure := recover(); failure != nil {
+				if failure == http.ErrAbortHandler { //nolint:errorlint // net/http compares it this way too.
+					panic(failure)
+				}
+				log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("panic", failure), slog.String("stack", string(debug.Stack())))
+				if rec.status == 0 {
+					rec.WriteHeader(http.StatusInternalServerError)
+				}
+			}
+			took := time.Since(began)
+			route := routeOf(r)
+			metrics.request(route, rec.status, took)
+			log.LogAttrs(r.Context(), slog.LevelInfo, "request", rec.attrs(r, route, took, trusted)...)
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// routeOf is the pattern that served the request.
+func routeOf(r *http.Request) string {
+	if r.Pattern == "" || r.Pattern == "/" {
+		return "unmatched"
+	}
+	return r.Pattern
+}
+
+// recorder notes what a reply was and whose request it answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int
+	key    *ledger.Key
+}
+
+func (rec *recorder) attrs(r *http.Request, route string, took time.Duration, trusted []netip.Prefix) []slog.Attr {
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs,
+		slog.String("method", r.Method),
+		slog.String("route", route),
+		slog.Int("status", rec.status),
+		slog.Int("bytes", rec.bytes),
+		slog.Int64("us", took.Microseconds()),
+		slog.String("client", ClientAddr(r, trusted).String()))
+	if rec.key != nil {
+		attrs = append(attrs, slog.String("key", rec.key.ID))
+		if rec.key.Account != ledger.Operator {
+			attrs = append(attrs, slog.Int("account", int(rec.key.Account)))
+		}
+	}
+	return attrs
+}
+
+// noteKey tells the log whose request it is.
+func noteKey(w http.ResponseWriter, key *ledger.Key) {
+	if rec, ok := w.(*recorder); ok {
+		rec.key = key
+	}
+}
+
+func (rec *recorder) WriteHeader(status int) {
+	if rec.status == 0 {
+		rec.status = status
+	}
+	rec.ResponseWriter.WriteHeader(status)
+}
+
+func (rec *recorder) Write(b []byte) (int, error) {
+	if rec.status == 0 {
+		rec.status = http.StatusOK
+	}
+	n, err := rec.ResponseWriter.Write(b)
+	rec.bytes += n
+	return n, err
+}
+
+// Unwrap gives http.ResponseController the writer below.
+func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }

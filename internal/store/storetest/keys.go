@@ -1,0 +1,172 @@
+package storetest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+var zeroTime time.Time
+
+// key is an ordinary key of account 7.
+func key(id string, change ...func(*ledger.Key)) *ledger.Key {
+	k := &ledger.Key{
+		ID: id, Digest: ledger.Credentials{ID: id, Secret: "-secret"}.Digest(), Account: 7,
+		Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, CreatedAt: start,
+	}
+	for _, c := range change {
+		c(k)
+	}
+	return k
+}
+
+func (s *suite) insertKeys(keys ...*ledger.Key) {
+	s.Helper()
+	s.write(func(tx engine.Tx) error {
+		for _, k := range keys {
+			if err := tx.InsertKey(s.Context(), k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *suite) key(digest ledger.Hash) *ledger.Key {
+	s.Helper()
+	return must[*ledger.Key](s)(s.store.KeyByDigest(s.Context(), digest))
+}
+
+func testKeys(s *suite) {
+	s.open()
+	s.insert(account(7))
+	visible := ""
+	for c := byte('!'); c <= '~'; c++ {
+		visible += string(c)
+	}
+	keys := []*ledger.Key{
+		key("AK1"),
+		key("ak1"), // Another key: ids differ by case.
+		key(visible, func(k *ledger.Key) { k.Last4 = `"';%` }),
+		key("operator", func(k *ledger.Key) { k.Account, k.Scopes = ledger.Operator, slices.Clone(ledger.Scopes) }),
+		// The order of scopes is the caller's.
+		key("scopes", func(k *ledger.Key) { k.Scopes = []ledger.Scope{ledger.ScopeTransactionsWrite, ledger.ScopeBalanceRead} }),
+		key("networks", func(k *ledger.Key) {
+			for _, network := range []string{"10.0.0.0/8", "192.0.2.7/32", "0.0.0.0/0", "2001:db8::/32", "::/0", "::1/128", "10.1.2.3/8"} {
+				k.AllowList = append(k.AllowList, netip.MustParsePrefix(network))
+			}
+		}),
+		key("expires", func(k *ledger.Key) { k.ExpiresAt = start.Add(time.Microsecond) }),
+		// A moment is not "never" because a database counts from it.
+		key("expired in 1970", func(k *ledger.Key) { k.ExpiresAt, k.RevokedAt = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC() }),
+		key("expired before", func(k *ledger.Key) { k.ExpiresAt = time.Unix(-1, 0).UTC() }),
+		key("revoked", func(k *ledger.Key) { k.RevokedAt = start }),
+		key("digest", func(k *ledger.Key) { k.Digest = ledger.Hash{} }),
+		key("digest, high", func(k *ledger.Key) {
+			for i := range k.Digest {
+				k.Digest[i] = 0xff
+			}
+		}),
+	}
+	s.insertKeys(keys...)
+	for range 2 {
+		for _, want := range keys {
+			check(s, "key "+want.ID, s.key(want.Digest), want)
+		}
+		s.reopen()
+	}
+	_, err := s.store.KeyByDigest(s.Context(), ledger.Hash{2})
+	wantCode(s, "another digest", err, ledger.NotFound)
+}
+
+func testKeyConflicts(s *suite) {
+	store := s.open()
+	ctx := s.Context()
+	s.insert(account(7))
+	s.insertKeys(key("AK1"))
+	for name, k := range map[string]*ledger.Key{
+		"id":     key("AK1", func(k *ledger.Key) { k.Digest = ledger.Hash{9} }),
+		"pair":   key("AK2", func(k *ledger.Key) { k.Digest = key("AK1").Digest }),
+		"both":   key("AK1"),
+		"owners": key("AK1", func(k *ledger.Key) { k.Account, k.Digest = ledger.Operator, ledger.Hash{9} }),
+	} {
+		wantCode(s, name, store.Write(ctx, func(tx engine.Tx) error { return tx.InsertKey(ctx, k) }), ledger.Conflict)
+	}
+	check(s, "the first key", s.key(key("AK1").Digest), key("AK1"))
+	check(s, "keys", must[[]*ledger.Key](s)(store.Keys(ctx, 7, "", 10)), []*ledger.Key{key("AK1")})
+	if err := store.Write(ctx, func(tx engine.Tx) error {
+		return tx.InsertKey(ctx, key("AK3", func(k *ledger.Key) { k.Account = 8 }))
+	}); err == nil {
+		s.Error("a key was added to an account that is not there")
+	}
+}
+
+func testKeyLists(s *suite) {
+	store := s.open()
+	s.insert(account(7), account(8))
+	// In order of their bytes, which is not the order of any language.
+	ids := []string{"!", "10", "9", "A", "AA", "Aa", "B", "Z", "_", "a", "aA", "b", "~"}
+	byOwner := map[ledger.AccountID][]string{}
+	for _, i := range []int{4, 12, 0, 7, 3, 9, 1, 11, 6, 2, 10, 5, 8} {
+		for _, owner := range []ledger.AccountID{ledger.Operator, 7} {
+			s.insertKeys(key(fmt.Sprint(ids[i], owner), func(k *ledger.Key) { k.Account = owner }))
+		}
+	}
+	for _, owner := range []ledger.AccountID{ledger.Operator, 7} {
+		for _, id := range ids {
+			byOwner[owner] = append(byOwner[owner], fmt.Sprint(id, owner))
+		}
+		slices.Sort(byOwner[owner])
+	}
+	for _, owner := range []ledger.AccountID{ledger.Operator, 7, 8, 9} {
+		for _, limit := range []int{1, 4, 13, 14} {
+			var got []string
+			after := ""
+			for {
+				page := must[[]*ledger.Key](s)(store.Keys(s.Context(), owner, after, limit))
+				if len(page) > limit {
+					s.Fatalf("a page of %d has %d keys", limit, len(page))
+				}
+				for _, k := range page {
+					got = append(got, k.ID)
+					check(s, "owner", k.Account, owner)
+				}
+				if len(page) < limit {
+					break
+				}
+				after = page[len(page)-1].ID
+			}
+			check(s, fmt.Sprintf("keys of %d, %d at a time", owner, limit), got, byOwner[owner])
+		}
+	}
+}
+
+func testRevokeKey(s *suite) {
+	store := s.open()
+	ctx := s.Context()
+	s.insert(account(7))
+	s.insertKeys(key("AK1"), key("AK2"))
+	revoke := func(id string, at time.Time) (revoked *ledger.Key) {
+		s.write(func(tx engine.Tx) (err error) {
+			revoked, err = tx.RevokeKey(ctx, id, at)
+			return err
+		})
+		return revoked
+	}
+	want := key("AK1", func(k *ledger.Key) { k.RevokedAt = start.Add(time.Second) })
+	check(s, "revoked key", revoke("AK1", start.Add(time.Second)), want)
+	check(s, "key revoked later", revoke("AK1", start.Add(time.Hour)), want)
+	check(s, "key revoked earlier", revoke("AK1", start), want)
+	check(s, "stored key", s.key(want.Digest), want)
+	check(s, "another key", s.key(key("AK2").Digest), key("AK2"))
+	wantCode(s, "no such key", store.Write(ctx, func(tx engine.Tx) error {
+		_, err := tx.RevokeKey(ctx, "ak1", start)
+		return err
+	}), ledger.NotFound)
+	s.reopen()
+	check(s, "stored key after reopening", s.key(want.Digest), want)
+}

@@ -32,8 +32,7 @@ func prepareReads(ctx context.Context, db *sql.DB) (readStatements, error) {
 		&r.operatorKeys: "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > ? ORDER BY id LIMIT ?",
 		&r.transaction:  selectTransaction,
 		&r.entry:        "SELECT " + entryColumns + " FROM entries WHERE account_id = ? AND service = ? AND version = ?",
-		// Rows are numbered in the order of commits, and commit time never runs backwards.
-		&r.lastCommit: "SELECT created_at FROM transactions ORDER BY rowid DESC LIMIT 1",
+		&r.lastCommit:   "SELECT last_commit FROM clock",
 	} {
 		var err error
 		if *statement, err = db.PrepareContext(ctx, text); err != nil {
@@ -173,10 +172,9 @@ func (s *Store) Transaction(ctx context.Context, id ledger.TransactionID) (*ledg
 
 // LastCommit is the time of the latest transaction, zero in an empty ledger.
 func (s *Store) LastCommit(ctx context.Context) (time.Time, error) {
-	var created int64
-	err := s.read.lastCommit.QueryRowContext(ctx).Scan(&created)
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
+	var last int64
+	if err := s.read.lastCommit.QueryRowContext(ctx).Scan(&last); err != nil || last == 0 {
+		return time.Time{}, err
 	}
-	return fromMicro(created), err
+	return fromMicro(last), nil
 }

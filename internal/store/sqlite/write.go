@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ type writer struct {
 	begin, commit, rollback,
 	account, wallets, decided,
 	insertTransaction, insertEntry, updateWallet,
-	systemTotal, setSystemTotal *sql.Stmt
+	systemTotal, setSystemTotal, setClock *sql.Stmt
 }
 
 func openWriter(ctx context.Context, path string) (_ *writer, err error) {
@@ -53,13 +54,14 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 		&w.rollback:          "ROLLBACK",
 		&w.account:           selectAccount,
 		&w.wallets:           selectWallets,
-		&w.decided:           selectTransaction,
+		&w.decided:           selectDecided,
 		&w.insertTransaction: "INSERT INTO transactions (" + transactionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&w.insertEntry:       "INSERT INTO entries (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&w.updateWallet:      "UPDATE wallets SET balance = ?, held = ?, version = ?, head = ? WHERE account_id = ? AND service = ?",
 		&w.systemTotal:       "SELECT total FROM system_accounts WHERE account = ? AND currency = ?",
 		&w.setSystemTotal: `INSERT INTO system_accounts (account, currency, total) VALUES (?, ?, ?)
 			ON CONFLICT (account, currency) DO UPDATE SET total = excluded.total`,
+		&w.setClock: "UPDATE clock SET last_commit = ?",
 	} {
 		if *statement, err = w.conn.PrepareContext(ctx, text); err != nil {
 			return nil, err
@@ -139,20 +141,40 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 	return holders, nil
 }
 
+// decidedChunk is how many ids one look-up takes. A look-up finds nothing as a
+// rule, so most of its cost is that of the statement, and is shared.
+const decidedChunk = 32
+
+var selectDecided = "SELECT " + transactionColumns + " FROM transactions WHERE id IN (?" + strings.Repeat(", ?", decidedChunk-1) + ")"
+
 func (t *tx) Decided(ctx context.Context, ids []ledger.TransactionID) (map[ledger.TransactionID]*ledger.Transaction, error) {
 	decided := make(map[ledger.TransactionID]*ledger.Transaction, len(ids))
-	for _, id := range ids {
-		var found ledger.Transaction
-		err := scanTransaction(t.decided.QueryRowContext(ctx, id[:]), &found)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
+	args := make([]any, decidedChunk)
+	for chunk := range slices.Chunk(ids, decidedChunk) {
+		for i := range args {
+			args[i] = chunk[min(i, len(chunk)-1)][:] // a short chunk repeats its last
 		}
-		if err != nil {
+		if err := t.readDecided(ctx, args, decided); err != nil {
 			return nil, err
 		}
-		decided[id] = &found
 	}
 	return decided, nil
+}
+
+func (t *tx) readDecided(ctx context.Context, args []any, into map[ledger.TransactionID]*ledger.Transaction) error {
+	rows, err := t.decided.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var found ledger.Transaction
+		if err := scanTransaction(rows, &found); err != nil {
+			return err
+		}
+		into[found.ID] = &found
+	}
+	return rows.Err()
 }
 
 // Append writes row by row: a statement of many rows was no faster here,
@@ -184,7 +206,12 @@ func (t *tx) Append(ctx context.Context, batch *engine.Batch) error {
 			return fmt.Errorf("add to system account %s: %w", batch.System[i].Account, err)
 		}
 	}
-	return nil
+	if len(batch.Transactions) == 0 {
+		return nil
+	}
+	// All of a batch have one time.
+	_, err := t.setClock.ExecContext(ctx, batch.Transactions[0].CreatedAt.UnixMicro())
+	return err
 }
 
 func (t *tx) addSystem(ctx context.Context, add *engine.SystemTotal) error {

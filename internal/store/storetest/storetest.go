@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -171,10 +172,7 @@ func check[T any](t testing.TB, what string, got, want T) {
 var exactly = cmp.Options{
 	cmp.Transformer("total", func(t ledger.Total) string { return t.Millionths() }),
 	cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.String() == b.String() }),
-	cmp.Transformer("prefix", func(p interface{ MarshalText() ([]byte, error) }) string {
-		text, _ := p.MarshalText()
-		return string(text)
-	}),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 }
 
 // wantCode checks that an error is for the caller and has a code.

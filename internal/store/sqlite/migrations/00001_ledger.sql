@@ -24,9 +24,9 @@ CREATE TABLE wallets (
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each decided request, posted or rejected. Its id derives from
--- scope and idempotency key, so the index on it is the idempotency check too.
+-- scope and idempotency key, so finding it is the idempotency check too.
 CREATE TABLE transactions (
-    id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    id              BLOB    PRIMARY KEY CHECK (length(id) = 16),
     scope           INTEGER NOT NULL,
     idempotency_key TEXT    NOT NULL,
     request_hash    BLOB    NOT NULL CHECK (length(request_hash) = 32),
@@ -45,7 +45,14 @@ CREATE TABLE transactions (
     version         INTEGER NOT NULL, -- of the entry in (account_id, service); 0 where it is rejected
     to_version      INTEGER NOT NULL, -- of the entry in (to_account_id, to_service)
     created_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row: the time of the last batch, so that the next is not before it.
+CREATE TABLE clock (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    last_commit INTEGER NOT NULL
 ) STRICT;
+INSERT INTO clock (id, last_commit) VALUES (1, 0);
 
 CREATE TABLE entries (
     account_id     INTEGER NOT NULL,

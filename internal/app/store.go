@@ -1,0 +1,109 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlite"
+)
+
+// Store is an engine.Store that can be closed.
+type Store interface {
+	engine.Store
+	Close() error
+}
+
+// OpenStore opens an existing ledger: the path of a SQLite file, which may be
+// written as sqlite:PATH.
+func OpenStore(ctx context.Context, db string) (Store, error) {
+	path, err := sqlitePath(db)
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(ctx, path)
+	return wrap(store, err)
+}
+
+// wrap keeps a nil *sqlite.Store from becoming a Store that is not nil, and
+// tells an operator what to do about the usual failures.
+func wrap(store *sqlite.Store, err error) (Store, error) {
+	switch {
+	case err == nil:
+		return store, nil
+	case errors.Is(err, sqlite.ErrNotFound):
+		return nil, Hint(err, "create a ledger with: saldo init --db PATH")
+	case errors.Is(err, sqlite.ErrInUse):
+		return nil, Hint(err, "stop the other process, or talk to it: saldo --help lists the commands that do")
+	case errors.Is(err, sqlite.ErrExists):
+		return nil, Hint(err, "serve it with: saldo serve --db PATH; saldo init never writes over a file")
+	}
+	return nil, err
+}
+
+func sqlitePath(db string) (string, error) {
+	scheme, path, found := strings.Cut(db, ":")
+	switch {
+	case db == "":
+		return "", Hint(errors.New("no ledger was named"), "say --db PATH, or set SALDO_DB")
+	case found && scheme == "sqlite":
+		return strings.TrimPrefix(path, "//"), nil
+	case found && strings.HasPrefix(path, "//"):
+		return "", Hint(fmt.Errorf("a ledger cannot be kept at a %s URL", scheme), "name the path of a SQLite file")
+	}
+	return db, nil
+}
+
+// Init creates a ledger and its first operator key, which has every scope. The
+// secret is returned this once.
+func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
+	path, err := sqlitePath(db)
+	if err != nil {
+		return ledger.Credentials{}, err
+	}
+	store, err := wrap(sqlite.Create(ctx, path))
+	if err != nil {
+		return ledger.Credentials{}, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	e, err := engine.New(ctx, store, engine.Options{})
+	if err != nil {
+		return ledger.Credentials{}, err
+	}
+	defer e.Close()
+	credentials := engine.GenerateCredentials()
+	_, err = e.CreateKey(ctx, ledger.Key{Scopes: ledger.Scopes}, credentials)
+	return credentials, err
+}
+
+// Verify checks a whole ledger, also while it is being served.
+func Verify(ctx context.Context, db string, progress func(engine.Report)) (_ *engine.Report, err error) {
+	path, err := sqlitePath(db)
+	if err != nil {
+		return nil, err
+	}
+	store, err := wrap(sqlite.OpenReadOnly(ctx, path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return engine.Verify(ctx, store, progress)
+}
+
+// Hint adds advice for the operator to an error. The command line finds it by
+// its method Hint.
+func Hint(err error, hint string) error { return &hinted{err, hint} }
+
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint gives the advice.
+func (h *hinted) Hint() string { return h.hint }
+
+// Unwrap gives the error itself.
+func (h *hinted) Unwrap() error { return h.error }

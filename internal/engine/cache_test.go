@@ -1,0 +1,329 @@
+package engine_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/storetest"
+)
+
+// Readers see each wallet go forward only, whatever the cache keeps or drops
+// meanwhile, and whoever posted reads nothing older.
+func TestReadersNeverGoBack(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 128, 0} {
+		t.Run(fmt.Sprint("cache of ", size), func(t *testing.T) {
+			t.Parallel()
+			store, _ := newStore(t)
+			// Accounts in one shard of the cache, so that they push each other out.
+			const accounts, writers, each = 3, 6, 60
+			e := start(t, store, engine.Options{CacheSize: size}, 0)
+			ids := [accounts]ledger.AccountID{64, 128, 192}
+			for _, id := range ids {
+				_, err := e.CreateAccount(ctx, ledger.Account{ID: id, Name: "Example Ltd", Currency: "CNY"})
+				noError(t, err)
+			}
+			var writing, reading sync.WaitGroup
+			var done atomic.Bool
+			for i := range writers {
+				writing.Go(func() {
+					for n := range each {
+						id := ids[(i+n)%accounts]
+						tx := post(t, e, topUp(fmt.Sprint(i, "-", n), id, 1))
+						if w := wallet(t, e, id); w.Version < tx.Version || w.Balance < tx.Balance {
+							t.Errorf("version %d was posted, and then version %d read", tx.Version, w.Version)
+						}
+					}
+				})
+			}
+			for range 4 {
+				reading.Go(func() {
+					var seen [accounts]int64
+					for n := 0; !done.Load(); n++ {
+						w := wallet(t, e, ids[n%accounts])
+						if w.Version < seen[n%accounts] || w.Balance != ledger.Amount(w.Version) {
+							t.Errorf("version %d, with the balance %d, was read after version %d", w.Version, w.Balance, seen[n%accounts])
+							return
+						}
+						seen[n%accounts] = w.Version
+					}
+				})
+			}
+			writing.Wait()
+			done.Store(true)
+			reading.Wait()
+		})
+	}
+}
+
+// A reading that began before a commit ends after it. What it brings must not
+// push out what others read since, at any point of the commit.
+func TestSlowReadingDoesNotBringBackThePast(t *testing.T) {
+	t.Parallel()
+	for _, returned := range []bool{false, true} {
+		t.Run(fmt.Sprint("after the commit returned: ", returned), func(t *testing.T) {
+			t.Parallel()
+			real, _ := newStore(t)
+			store := &faulty{Store: real}
+			e := start(t, store, engine.Options{}, 1)
+			e.Close()
+			e = start(t, store, engine.Options{}, 0) // Its cache is empty.
+
+			// The slow reader has the state before the commit and waits.
+			hasRead, goOn := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			store.watch(func(ledger.AccountID) {
+				once.Do(func() {
+					close(hasRead)
+					<-goOn
+				})
+			})
+			var group sync.WaitGroup
+			group.Go(func() { check(t, "version of the slow reader", wallet(t, e, 1).Version, 0) })
+			<-hasRead
+
+			// The commit is done, and the committer does not know of it yet.
+			committed, release := make(chan struct{}), make(chan struct{})
+			store.plan(func(write func() error) error {
+				err := write()
+				close(committed)
+				<-release
+				return err
+			})
+			group.Go(func() { post(t, e, topUp("k", 1, 5)) })
+			<-committed
+			finish := func() {
+				close(release)
+				release = nil
+				for wallet(t, e, 1).Version == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			if returned {
+				finish()
+			}
+			check(t, "version of a reader in between", wallet(t, e, 1).Version, 1)
+			close(goOn)
+			for range 20 { // The slow reader takes its time, whatever we do.
+				time.Sleep(time.Millisecond)
+				check(t, "version of the same reader later", wallet(t, e, 1).Version, 1)
+			}
+			if release != nil {
+				finish()
+			}
+			group.Wait()
+		})
+	}
+}
+
+// A revocation, an expiry or a suspension is in force for the next call.
+func TestChangesAreInForceAtOnce(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t)
+	clock := &ticking{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	e := start(t, store, engine.Options{Clock: clock.time}, 1)
+	credentials := newKey(t, e, 1)
+	var group sync.WaitGroup
+	var revoked atomic.Bool
+	for range 4 {
+		group.Go(func() {
+			for {
+				before := revoked.Load()
+				_, err := e.Authenticate(ctx, credentials)
+				if err != nil {
+					wantCode(t, err, ledger.Unauthorized)
+					return
+				}
+				if before {
+					t.Error("a revoked key was accepted")
+					return
+				}
+			}
+		})
+	}
+	noError(t, e.RevokeKey(ctx, credentials.ID))
+	revoked.Store(true)
+	group.Wait()
+	noError(t, e.RevokeKey(ctx, credentials.ID))
+
+	post(t, e, topUp("fill", 1, 100))
+	for i, status := range []ledger.Status{ledger.Suspended, ledger.Active, ledger.Closed, ledger.Active} {
+		noError(t, setStatus(e, 1, status))
+		holder, err := e.Holder(ctx, 1)
+		noError(t, err)
+		check(t, "status", holder.Status, status)
+		tx, _, err := e.Post(ctx, charge(fmt.Sprint("c", i), 1, 1))
+		noError(t, err)
+		if (tx.Rejection == "") != (status == ledger.Active) {
+			t.Errorf("a charge on a %s account came out as %q", status, tx.Rejection)
+		}
+	}
+
+	expiring := engine.GenerateCredentials()
+	_, err := e.CreateKey(ctx, ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, ExpiresAt: clock.time().Add(time.Second)}, expiring)
+	noError(t, err)
+	_, err = e.Authenticate(ctx, expiring)
+	noError(t, err)
+	clock.set(clock.time().Add(time.Second))
+	_, err = e.Authenticate(ctx, expiring)
+	wantCode(t, err, ledger.Unauthorized)
+}
+
+// A reading comes from memory where it can, and a cache that is full makes room.
+func TestCacheKeepsAndMakesRoom(t *testing.T) {
+	t.Parallel()
+	real, _ := newStore(t)
+	store := &faulty{Store: real}
+	const n = 300
+	e := start(t, store, engine.Options{CacheSize: 128}, n)
+	e.Close()
+	e = start(t, store, engine.Options{CacheSize: 128}, 0)
+	reads := func(ids ...ledger.AccountID) int {
+		store.count = 0
+		for _, id := range ids {
+			check(t, "account", wallet(t, e, id).Account, id)
+		}
+		return store.count
+	}
+	check(t, "readings of the store at first", reads(1, 2, 1, 2, 1), 2)
+	check(t, "readings of the store later", reads(1, 2, 1, 2, 1), 0)
+	var all []ledger.AccountID
+	for id := range n {
+		all = append(all, ledger.AccountID(id+1))
+	}
+	reads(all...)
+	// 128 of the 300 at most are in memory, so at least the others are read again.
+	if got := reads(all...); got < n-128 || got == n {
+		t.Errorf("%d of %d readings went to the store", got, n)
+	}
+}
+
+// dump is everything that a ledger holds, in an order that does not depend on how it came in.
+type dump struct {
+	Holders      []*ledger.Holder
+	Entries      []engine.EntryRow
+	Transactions []engine.TransactionRow
+	System       map[string]string
+	Outcomes     []string
+}
+
+func dumpOf(t testing.TB, store engine.Store) (d dump) {
+	t.Helper()
+	var err error
+	d.Holders, err = store.Holders(ctx, 0, 10000)
+	noError(t, err)
+	d.System = map[string]string{}
+	noError(t, store.Snapshot(ctx, func(s engine.Snapshot) error {
+		if d.Entries, err = s.Entries(ctx, ledger.WalletRef{}, 0, 10000); err != nil {
+			return err
+		}
+		if d.Transactions, err = s.Transactions(ctx, ledger.TransactionID{}, 10000); err != nil {
+			return err
+		}
+		system, err := s.System(ctx)
+		for _, row := range system {
+			d.System[string(row.Account)+" "+row.Currency] = row.Total.Millionths()
+		}
+		return err
+	}))
+	return d
+}
+
+// randomCalls gives operations of all sorts, the same for the same seed. Each
+// says what came of it.
+func randomCalls(seed uint64, n int) []func(e *engine.Engine) string {
+	random := rand.New(rand.NewPCG(seed, 1))
+	account := func() ledger.AccountID { return 1 + ledger.AccountID(random.IntN(6))*64 } // all but one in one shard
+	kinds := []ledger.Kind{ledger.TopUp, ledger.Charge, ledger.Charge, ledger.Refund, ledger.Adjustment, ledger.Transfer, ledger.Transfer}
+	statuses := []ledger.Status{ledger.Active, ledger.Active, ledger.Suspended, ledger.Closed}
+	calls := make([]func(*engine.Engine) string, 0, n)
+	for id := range ledger.AccountID(6) {
+		calls = append(calls, func(e *engine.Engine) string {
+			_, err := e.CreateAccount(ctx, ledger.Account{ID: 1 + id*64, Name: "Example Ltd", Currency: []string{"CNY", "VND"}[id%4/3]})
+			return fmt.Sprint(err)
+		})
+	}
+	for range n {
+		switch random.IntN(12) {
+		case 0:
+			id, status := account(), statuses[random.IntN(len(statuses))]
+			calls = append(calls, func(e *engine.Engine) string { return fmt.Sprint(setStatus(e, id, status)) })
+		case 1:
+			id, limit := account(), ledger.Amount(random.IntN(50))
+			calls = append(calls, func(e *engine.Engine) string {
+				_, created, err := e.SetCreditLimit(ctx, ledger.WalletRef{Account: id, Service: "fax"}, limit)
+				return fmt.Sprint(created, err)
+			})
+		default:
+			r := ledger.Request{
+				IdempotencyKey: fmt.Sprint(random.IntN(n)), Kind: kinds[random.IntN(len(kinds))], Wallet: sms(account()), Amount: 1 + ledger.Amount(random.IntN(40)),
+			}
+			if random.IntN(4) == 0 {
+				r.Wallet.Service = "fax"
+			}
+			if r.Kind == ledger.Transfer {
+				r.To = ledger.WalletRef{Account: account(), Service: ledger.VoIP}
+			}
+			if r.Kind == ledger.Adjustment && random.IntN(2) == 0 {
+				r.Amount = -r.Amount
+			}
+			calls = append(calls, func(e *engine.Engine) string {
+				tx, replayed, err := e.Post(ctx, r)
+				return fmt.Sprintf("%+v %t %v", tx, replayed, err)
+			})
+		}
+	}
+	return calls
+}
+
+// The sizes of cache, batch and queue are about speed alone: the same operations
+// give the same ledger and the same replies.
+func TestSizesDoNotMatter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			var want dump
+			for i, options := range []engine.Options{
+				{},
+				{CacheSize: 1},
+				{BatchSize: 1},
+				{CacheSize: 1, BatchSize: 3},
+				{BatchSize: 1024, QueueSize: 100_000},
+			} {
+				options.Clock = func() time.Time { return now }
+				store, _ := newStore(t)
+				gate := storetest.NewGate(store)
+				e := start(t, gate, options, 0)
+				operations := randomCalls(seed, 250)
+				outcomes := make([]string, len(operations))
+				var calls []func()
+				for i, operation := range operations {
+					calls = append(calls, func() { outcomes[i] = operation(e) })
+				}
+				if i == 0 {
+					for _, call := range calls {
+						call() // one at a time
+					}
+				} else {
+					storetest.Queue(e, gate, calls...)
+				}
+				got := dumpOf(t, store)
+				got.Outcomes = outcomes
+				storetest.Verify(t, store)
+				if i == 0 {
+					want = got
+					continue
+				}
+				check(t, fmt.Sprintf("the ledger with %+v", options), got, want)
+			}
+		})
+	}
+}

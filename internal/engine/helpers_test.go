@@ -1,0 +1,282 @@
+package engine_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlite"
+	"github.com/saldo-ledger/saldo/internal/store/storetest"
+)
+
+// Whatever an engine starts ends with it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ctx is a caller that does not give up.
+var ctx = context.Background()
+
+// newStore makes a ledger in a file of its own. The path is for those who go past the store.
+func newStore(t testing.TB) (store *sqlite.Store, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "ledger.db")
+	store, err := sqlite.Create(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { noError(t, store.Close()) })
+	return store, path
+}
+
+// execute runs statements on the ledger's file, past the store.
+func execute(t testing.TB, path string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { noError(t, db.Close()) }()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// start starts an engine over a store, with the accounts 1 to n.
+func start(t testing.TB, store engine.Store, options engine.Options, n int) *engine.Engine {
+	t.Helper()
+	e := storetest.NewEngine(t, store, options)
+	for id := range n {
+		_, err := e.CreateAccount(ctx, ledger.Account{ID: ledger.AccountID(id + 1), Name: "Example Ltd", Currency: "CNY"})
+		noError(t, err)
+	}
+	return e
+}
+
+func noError(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func wantCode(t testing.TB, err error, code ledger.Code) {
+	t.Helper()
+	var expected *ledger.Error
+	if !errors.As(err, &expected) || expected.Code != code {
+		t.Errorf("the error is %v, want %s", err, code)
+	}
+}
+
+func check[T any](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmp.Transformer("total", func(t ledger.Total) string { return t.Millionths() })); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", what, diff)
+	}
+}
+
+func sms(account ledger.AccountID) ledger.WalletRef {
+	return ledger.WalletRef{Account: account, Service: ledger.SMS}
+}
+
+func topUp(key string, account ledger.AccountID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.TopUp, Wallet: sms(account), Amount: amount}
+}
+
+func charge(key string, account ledger.AccountID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Charge, Wallet: sms(account), Amount: amount}
+}
+
+func transfer(key string, from, to ledger.AccountID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Transfer, Wallet: sms(from), To: sms(to), Amount: amount}
+}
+
+// post posts a request that must be posted.
+func post(t testing.TB, e *engine.Engine, r ledger.Request) *ledger.Transaction {
+	t.Helper()
+	tx, _, err := e.Post(ctx, r)
+	if err != nil {
+		t.Errorf("post %s: %v", r.IdempotencyKey, err)
+		return &ledger.Transaction{}
+	}
+	noError(t, tx.Err())
+	return tx
+}
+
+// posting is a call for storetest.Queue, whose outcome is kept.
+func posting(e *engine.Engine, r ledger.Request, into *outcome) func() {
+	return func() { into.tx, into.replayed, into.err = e.Post(ctx, r) }
+}
+
+type outcome struct {
+	tx       *ledger.Transaction
+	replayed bool
+	err      error
+}
+
+// code is "" for what was posted, and otherwise why it was not.
+func (o *outcome) code() ledger.Code {
+	if o.err != nil {
+		return ledger.CodeOf(o.err)
+	}
+	return o.tx.Rejection
+}
+
+// wallet reads an account's wallet sms.
+func wallet(t testing.TB, e *engine.Engine, id ledger.AccountID) ledger.Wallet {
+	t.Helper()
+	holder, err := e.Holder(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _ := holder.Wallet(ledger.SMS)
+	return *w
+}
+
+// setStatus changes an account's status.
+func setStatus(e *engine.Engine, id ledger.AccountID, status ledger.Status) error {
+	_, err := e.UpdateAccount(ctx, id, engine.AccountChange{Status: &status})
+	return err
+}
+
+// newKey makes a usable key of an account.
+func newKey(t testing.TB, e *engine.Engine, account ledger.AccountID) ledger.Credentials {
+	t.Helper()
+	credentials := engine.GenerateCredentials()
+	_, err := e.CreateKey(ctx, ledger.Key{Account: account, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}, credentials)
+	noError(t, err)
+	return credentials
+}
+
+// faulty is a store of which a test decides how the next writes go.
+type faulty struct {
+	engine.Store
+
+	mu    sync.Mutex
+	next  []func(write func() error) error // one for each write to come
+	reads func(id ledger.AccountID)        // called after each reading of a holder
+	count int                              // of holders that were read
+}
+
+// plan says how the next write goes.
+func (f *faulty) plan(fn ...func(write func() error) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = append(f.next, fn...)
+}
+
+func (f *faulty) Write(ctx context.Context, fn func(engine.Tx) error) error {
+	write := func() error { return f.Store.Write(ctx, fn) }
+	f.mu.Lock()
+	if len(f.next) == 0 {
+		f.mu.Unlock()
+		return write()
+	}
+	planned := f.next[0]
+	f.next = f.next[1:]
+	f.mu.Unlock()
+	return planned(write)
+}
+
+func (f *faulty) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
+	holder, err := f.Store.Holder(ctx, id)
+	f.mu.Lock()
+	f.count++
+	hook := f.reads
+	f.mu.Unlock()
+	if hook != nil {
+		hook(id)
+	}
+	return holder, err
+}
+
+// watch sets what is called after each reading of a holder.
+func (f *faulty) watch(fn func(id ledger.AccountID)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reads = fn
+}
+
+var errDisk = errors.New("disk on fire at /secret/path")
+
+// The ways in which a write fails.
+var (
+	unknownButDone = func(write func() error) error {
+		return errors.Join(write(), fmt.Errorf("connection lost: %w", engine.ErrCommitUnknown))
+	}
+	unknownAndNotDone = func(func() error) error { return fmt.Errorf("connection lost: %w", engine.ErrCommitUnknown) }
+	refused           = func(func() error) error { return errDisk }
+)
+
+// ticking is a clock that a test sets.
+type ticking struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *ticking) time() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *ticking) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+// recorder keeps what every write appended, by idempotency keys; a change appears as "change".
+type recorder struct {
+	engine.Store
+
+	mu     sync.Mutex
+	writes [][]string
+}
+
+func (r *recorder) Write(ctx context.Context, fn func(engine.Tx) error) error {
+	var recorded []string
+	err := r.Store.Write(ctx, func(tx engine.Tx) error {
+		recorded = nil
+		return fn(&recordedTx{tx, &recorded})
+	})
+	if recorded == nil {
+		recorded = []string{"change"}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writes = append(r.writes, recorded)
+	return err
+}
+
+// taken gives the writes since the last call.
+func (r *recorder) taken() [][]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.writes
+	r.writes = nil
+	return taken
+}
+
+type recordedTx struct {
+	engine.Tx
+
+	keys *[]string
+}
+
+func (r *recordedTx) Append(ctx context.Context, batch *engine.Batch) error {
+	for _, t := range batch.Transactions {
+		*r.keys = append(*r.keys, t.IdempotencyKey)
+	}
+	return r.Tx.Append(ctx, batch)
+}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,22 +29,23 @@ func loadYAML(r io.Reader) (kong.Resolver, error) {
 
 type yamlResolver struct{ values map[string]any }
 
-// Validate refuses members that are no flag, with a list of those that are:
-// a misspelt limit must not silently be the default.
+// Validate refuses members that are no flag of saldo serve, with a list of those
+// that are: a misspelt limit must not silently be the default.
 func (y *yamlResolver) Validate(app *kong.Application) error {
 	var known []string
-	err := kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok && flag.Name != "config" && flag.Name != "help" {
-			known = append(known, flag.Name)
+	for _, command := range app.Children {
+		if command.Name != "serve" {
+			continue
 		}
-		return next(nil)
-	})
-	if err != nil {
-		return err
+		for _, flag := range command.Flags {
+			if flag.Name != "config" && flag.Name != "help" {
+				known = append(known, flag.Name)
+			}
+		}
 	}
-	for name := range y.values {
+	for _, name := range slices.Sorted(maps.Keys(y.values)) {
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("configuration file: there is no setting %q (a setting is the name of a flag of saldo serve, such as rate-limit)", name)
+			return fmt.Errorf("configuration file: there is no setting %q (the settings are %s)", name, strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -50,6 +53,11 @@ func (y *yamlResolver) Validate(app *kong.Application) error {
 
 // Resolve gives the value of a flag that neither command line nor environment set.
 func (y *yamlResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil //nolint:nilnil // kong itself would let a resolver overrule the environment.
+		}
+	}
 	switch value := y.values[flag.Name].(type) {
 	case nil:
 		return nil, nil //nolint:nilnil // This is how a kong.Resolver says that it does not know.

@@ -66,6 +66,7 @@ func (c *serveCommand) Validate() error {
 
 // Run serves until the process is told to stop.
 func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
+	tuneMemory(c.CacheSize)
 	buffer := app.NewLogBuffer(streams.Err)
 	defer buffer.Close() //nolint:errcheck // The last lines of a log that cannot be written are lost.
 	options, err := c.options(c.logger(buffer))

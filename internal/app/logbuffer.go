@@ -11,6 +11,7 @@ import (
 // tenth of a second at the latest. A system call for each line would cost a
 // balance read as much as its lookup does.
 type LogBuffer struct {
+	sink   io.Writer
 	mu     sync.Mutex
 	out    *bufio.Writer
 	stop   chan struct{}
@@ -19,7 +20,7 @@ type LogBuffer struct {
 
 // NewLogBuffer makes a buffer before out. Close writes out what is left.
 func NewLogBuffer(out io.Writer) *LogBuffer {
-	b := &LogBuffer{out: bufio.NewWriterSize(out, 64<<10), stop: make(chan struct{})}
+	b := &LogBuffer{sink: out, out: bufio.NewWriterSize(out, 64<<10), stop: make(chan struct{})}
 	b.closed.Go(func() {
 		ticker := time.NewTicker(100 * time.Millisecond)
 		defer ticker.Stop()
@@ -39,13 +40,25 @@ func NewLogBuffer(out io.Writer) *LogBuffer {
 func (b *LogBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.out.Write(line)
+	n, err := b.out.Write(line)
+	b.reset(err)
+	return n, err
 }
 
 func (b *LogBuffer) flush() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.out.Flush()
+	err := b.out.Flush()
+	b.reset(err)
+	return err
+}
+
+// reset drops what could not be written. Without it the writer would refuse
+// every later line too, and a disk that was full once would end the log for good.
+func (b *LogBuffer) reset(err error) {
+	if err != nil {
+		b.out.Reset(b.sink)
+	}
 }
 
 // Close writes out what is left. It is called once, when nobody writes any more.

@@ -68,7 +68,13 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 	if err != nil {
 		return ledger.Credentials{}, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() {
+		err = errors.Join(err, store.Close())
+		if err != nil {
+			// A ledger whose key nobody has seen is of no use, and in the way.
+			err = errors.Join(err, sqlite.Remove(path))
+		}
+	}()
 	e, err := engine.New(ctx, store, engine.Options{})
 	if err != nil {
 		return ledger.Credentials{}, err

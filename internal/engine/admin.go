@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
@@ -13,6 +14,7 @@ import (
 // Errors: InvalidRequest; Conflict where the id or the external reference is taken.
 func (e *Engine) CreateAccount(ctx context.Context, account ledger.Account) (*ledger.Holder, error) {
 	account.Status = ledger.Active
+	account.Metadata = kept(account.Metadata)
 	checked := account
 	if checked.ID == 0 {
 		checked.ID = 1 // stands for the id that will be chosen
@@ -30,6 +32,15 @@ func (e *Engine) CreateAccount(ctx context.Context, account ledger.Account) (*le
 		return tx.InsertAccount(ctx, holder)
 	}, func() { e.holders.put(holder.ID, holder) })
 	return given(holder, err)
+}
+
+// kept is metadata as a store gives it back: none where it is empty, so that a
+// reply reads the same before and after a restart.
+func kept(metadata ledger.Metadata) ledger.Metadata {
+	if len(metadata) == 0 {
+		return nil
+	}
+	return metadata
 }
 
 // given returns a result only where there is no error: a caller that gave up
@@ -60,7 +71,7 @@ func (c *AccountChange) apply(a *ledger.Account) {
 		a.ExternalReference = *c.ExternalReference
 	}
 	if c.Metadata != nil {
-		a.Metadata = c.Metadata
+		a.Metadata = kept(c.Metadata)
 	}
 }
 
@@ -77,6 +88,7 @@ func (e *Engine) UpdateAccount(ctx context.Context, id ledger.AccountID, change 
 		if err := holder.Validate(); err != nil {
 			return err
 		}
+		e.holders.hold(id)
 		return tx.UpdateAccount(ctx, &holder.Account)
 	}, func() { e.holders.put(id, holder) })
 	return given(holder, err)
@@ -119,6 +131,7 @@ func (e *Engine) SetCreditLimit(ctx context.Context, ref ledger.WalletRef, limit
 		if holder, err = lockAccount(ctx, tx, ref.Account, ref.Service); err != nil {
 			return err
 		}
+		e.holders.hold(ref.Account)
 		wallet, there := holder.Wallet(ref.Service)
 		if created = !there; created {
 			return addWallet(ctx, tx, holder, ledger.Wallet{WalletRef: ref, CreditLimit: limit})
@@ -159,6 +172,7 @@ func (e *Engine) CreateKey(ctx context.Context, key ledger.Key, credentials ledg
 	key.Digest = credentials.Digest()
 	key.Last4 = credentials.Last4()
 	key.CreatedAt = e.now()
+	key.ExpiresAt = key.ExpiresAt.UTC().Truncate(time.Microsecond)
 	err := e.change(ctx, func(ctx context.Context, tx Tx) error {
 		if key.Account != ledger.Operator {
 			if _, err := lockAccount(ctx, tx, key.Account); err != nil {
@@ -175,7 +189,10 @@ func (e *Engine) CreateKey(ctx context.Context, key ledger.Key, credentials ledg
 func (e *Engine) RevokeKey(ctx context.Context, id string) error {
 	var key *ledger.Key
 	return e.change(ctx, func(ctx context.Context, tx Tx) (err error) {
-		key, err = tx.RevokeKey(ctx, id, e.now())
-		return err
+		if key, err = tx.RevokeKey(ctx, id, e.now()); err != nil {
+			return err
+		}
+		e.keys.hold(key.Digest)
+		return nil
 	}, func() { e.keys.put(key.Digest, key) })
 }

@@ -19,6 +19,9 @@ type cacheShard[K comparable, V any] struct {
 	// changes counts the committer's writes. A read that is filled in only
 	// while it is unchanged cannot bring back an older value.
 	changes uint64
+	// unsettled is true while a commit is under way that changes something
+	// here: one reading may then come from before it and the next from after.
+	unsettled bool
 }
 
 func newCache[K comparable, V any](size int, shardOf func(K) uint8) *cache[K, V] {
@@ -65,10 +68,41 @@ func (c *cache[K, V]) load(key K, read func() (V, error)) (V, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.changes == before {
+	if current, ok := s.entries[key]; ok {
+		// What others are given meanwhile goes before what was read, which may
+		// come from a commit that is not yet told to them.
+		return current, nil
+	}
+	if s.changes == before && !s.unsettled {
 		s.keep(key, value, c.perShard)
 	}
 	return value, nil
+}
+
+// hold says that the coming commit changes the value. Until put, release or
+// clear, nothing that is read beside it is kept.
+func (c *cache[K, V]) hold(key K) {
+	if c == nil {
+		return
+	}
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.unsettled = true
+}
+
+// release takes back every hold, for when nothing was committed.
+func (c *cache[K, V]) release() {
+	if c == nil {
+		return
+	}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.unsettled = false
+		s.mu.Unlock()
+	}
 }
 
 // put replaces the value after a commit.
@@ -80,6 +114,7 @@ func (c *cache[K, V]) put(key K, value V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
+	s.unsettled = false
 	s.keep(key, value, c.perShard)
 }
 
@@ -92,6 +127,7 @@ func (c *cache[K, V]) clear() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.changes++
+		s.unsettled = false
 		clear(s.entries)
 		s.mu.Unlock()
 	}

@@ -22,7 +22,7 @@ func TestReadersNeverGoBack(t *testing.T) {
 			t.Parallel()
 			store, _ := newStore(t)
 			// Accounts in one shard of the cache, so that they push each other out.
-			const accounts, writers, each = 3, 6, 60
+			const accounts, writers, each = 3, 4, 40
 			e := start(t, store, engine.Options{CacheSize: size}, 0)
 			ids := [accounts]ledger.AccountID{64, 128, 192}
 			for _, id := range ids {
@@ -42,7 +42,7 @@ func TestReadersNeverGoBack(t *testing.T) {
 					}
 				})
 			}
-			for range 4 {
+			for range 3 {
 				reading.Go(func() {
 					var seen [accounts]int64
 					for n := 0; !done.Load(); n++ {
@@ -77,15 +77,16 @@ func TestSlowReadingDoesNotBringBackThePast(t *testing.T) {
 
 			// The slow reader has the state before the commit and waits.
 			hasRead, goOn := make(chan struct{}), make(chan struct{})
-			var once sync.Once
+			var others atomic.Bool
 			store.watch(func(ledger.AccountID) {
-				once.Do(func() {
+				if !others.Swap(true) {
 					close(hasRead)
 					<-goOn
-				})
+				}
 			})
-			var group sync.WaitGroup
-			group.Go(func() { check(t, "version of the slow reader", wallet(t, e, 1).Version, 0) })
+			var slow, group sync.WaitGroup
+			var read int64
+			slow.Go(func() { read = wallet(t, e, 1).Version })
 			<-hasRead
 
 			// The commit is done, and the committer does not know of it yet.
@@ -98,26 +99,22 @@ func TestSlowReadingDoesNotBringBackThePast(t *testing.T) {
 			})
 			group.Go(func() { post(t, e, topUp("k", 1, 5)) })
 			<-committed
-			finish := func() {
-				close(release)
-				release = nil
-				for wallet(t, e, 1).Version == 0 {
-					time.Sleep(time.Millisecond)
-				}
-			}
 			if returned {
-				finish()
+				close(release)
+				group.Wait()
 			}
 			check(t, "version of a reader in between", wallet(t, e, 1).Version, 1)
 			close(goOn)
-			for range 20 { // The slow reader takes its time, whatever we do.
-				time.Sleep(time.Millisecond)
-				check(t, "version of the same reader later", wallet(t, e, 1).Version, 1)
+			slow.Wait()
+			if returned { // Then the cache has something newer for the slow reader, too.
+				check(t, "version of the slow reader", read, 1)
 			}
-			if release != nil {
-				finish()
+			check(t, "version of the same reader later", wallet(t, e, 1).Version, 1)
+			if !returned {
+				close(release)
 			}
 			group.Wait()
+			check(t, "version in the end", wallet(t, e, 1).Version, 1)
 		})
 	}
 }
@@ -181,9 +178,8 @@ func TestCacheKeepsAndMakesRoom(t *testing.T) {
 	real, _ := newStore(t)
 	store := &faulty{Store: real}
 	const n = 300
-	e := start(t, store, engine.Options{CacheSize: 128}, n)
-	e.Close()
-	e = start(t, store, engine.Options{CacheSize: 128}, 0)
+	fill(t, store, n)
+	e := start(t, store, engine.Options{CacheSize: 128}, 0)
 	reads := func(ids ...ledger.AccountID) int {
 		store.count = 0
 		for _, id := range ids {
@@ -287,7 +283,7 @@ func randomCalls(seed uint64, n int) []func(e *engine.Engine) string {
 func TestSizesDoNotMatter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			var want dump
@@ -302,7 +298,7 @@ func TestSizesDoNotMatter(t *testing.T) {
 				store, _ := newStore(t)
 				gate := storetest.NewGate(store)
 				e := start(t, gate, options, 0)
-				operations := randomCalls(seed, 250)
+				operations := randomCalls(seed, 120)
 				outcomes := make([]string, len(operations))
 				var calls []func()
 				for i, operation := range operations {

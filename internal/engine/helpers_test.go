@@ -63,6 +63,23 @@ func start(t testing.TB, store engine.Store, options engine.Options, n int) *eng
 	return e
 }
 
+// fill adds the accounts 1 to n in one go.
+func fill(t testing.TB, store engine.Store, n ledger.AccountID) {
+	t.Helper()
+	noError(t, store.Write(ctx, func(tx engine.Tx) error {
+		for id := range n {
+			err := tx.InsertAccount(ctx, &ledger.Holder{
+				Account: ledger.Account{ID: id + 1, Name: "Example Ltd", Currency: "CNY", Status: ledger.Active},
+				Wallets: []ledger.Wallet{{WalletRef: sms(id + 1)}},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 func noError(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -165,11 +165,30 @@ func (v *verifier) entry(run *ledger.Wallet, entry *EntryRow, currency string) {
 		if cause.Rejection != "" {
 			v.problem("%s: its transaction %s was rejected", where, cause.ID)
 		}
+		if !caused(cause, &entry.Entry) {
+			v.problem("%s: it is not what its transaction %s does", where, cause.ID)
+		}
 		if counterpart := cause.Kind.Counterpart(); counterpart != "" {
 			addTo(v.movements, systemKey{counterpart, currency}, -entry.Amount)
 		}
 	}
 	run.Version, run.Balance, run.Held, run.Head = entry.Version, entry.Balance, entry.Held, entry.Hash
+}
+
+// caused tells whether an entry is the one that a transaction has in its wallet:
+// at its place, once, and of its amount.
+func caused(t *ledger.Transaction, e *ledger.Entry) bool {
+	amount := t.Amount
+	switch {
+	case t.Kind == ledger.Transfer && e.WalletRef == t.To && e.Version == t.ToVersion:
+	case e.WalletRef == t.Wallet && e.Version == t.Version:
+		if t.Kind == ledger.Charge || t.Kind == ledger.Transfer {
+			amount = -amount
+		}
+	default:
+		return false
+	}
+	return e.Amount == amount && e.CreatedAt.Equal(t.CreatedAt)
 }
 
 // transactions checks every transaction against its request and its entries.

@@ -36,6 +36,7 @@ func (e *Engine) Post(ctx context.Context, request ledger.Request) (transaction 
 	if err := request.Validate(); err != nil {
 		return nil, false, err
 	}
+	request.Metadata = kept(request.Metadata)
 	r := e.submit(ctx, &write{posting: ledger.NewTransaction(request)})
 	return r.transaction, r.replayed, r.err
 }
@@ -130,10 +131,17 @@ func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	var d *decisions
 	err := e.store.Write(ctx, func(tx Tx) error {
 		d = newDecisions(writes, e.commitTime())
-		return d.run(ctx, tx, e.holders)
+		if err := d.run(ctx, tx, e.holders); err != nil {
+			return err
+		}
+		for id := range d.touched {
+			e.holders.hold(id)
+		}
+		return nil
 	})
 	if err != nil && len(writes) > 1 && !errors.Is(err, ErrCommitUnknown) {
 		// One request that the store cannot take must not fail the others.
+		e.holders.release()
 		for i := range writes {
 			e.commitPostings(ctx, writes[i:i+1])
 		}
@@ -180,6 +188,8 @@ func (e *Engine) commitTime() time.Time {
 func (e *Engine) fault(ctx context.Context, err error) error {
 	var expected *ledger.Error
 	if errors.As(err, &expected) {
+		e.holders.release()
+		e.keys.release()
 		return expected
 	}
 	e.holders.clear()

@@ -138,6 +138,7 @@ func (s *server) PutWallet(w http.ResponseWriter, r *http.Request, account api.A
 	}
 	status := http.StatusOK
 	if created {
+		w.Header().Set("Location", fmt.Sprintf("/v1/accounts/%d/wallets/%s", ref.Account, ref.Service))
 		status = http.StatusCreated
 	}
 	s.replyWallet(w, r, status, holder, ref)

@@ -39,10 +39,14 @@ func contains(networks []netip.Prefix, addr netip.Addr) bool {
 
 // ParseNetwork reads a network in CIDR notation, or one address.
 func ParseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
+	if addr, err := netip.ParseAddr(text); err == nil && !strings.Contains(text, "/") { // in a zone's name, it could
 		addr = addr.Unmap().WithZone("")
 		return addr.Prefix(addr.BitLen())
 	}
 	prefix, err := netip.ParsePrefix(text)
+	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
+		// Addresses are compared in their plain form, so this must be plain too.
+		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
+	}
 	return prefix.Masked(), err
 }

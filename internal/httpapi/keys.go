@@ -12,10 +12,20 @@ import (
 // CreateAccountKey answers POST /v1/accounts/{account}/keys.
 func (s *server) CreateAccountKey(w http.ResponseWriter, r *http.Request, account api.AccountPath) {
 	if account < 1 {
-		s.fail(w, r, ledger.Errorf(ledger.NotFound, "there is no account %d", account))
+		s.failNoAccount(w, r, account)
 		return
 	}
 	s.createKey(w, r, ledger.AccountID(account))
+}
+
+// failNoAccount answers a request about the keys of an account that cannot
+// exist. 0 must not get further: it would mean the operator.
+func (s *server) failNoAccount(w http.ResponseWriter, r *http.Request, account api.AccountPath) {
+	_, err := s.operator(w, r, ledger.ScopeAdmin)
+	if err == nil {
+		err = ledger.Errorf(ledger.NotFound, "there is no account %d", account)
+	}
+	s.fail(w, r, err)
 }
 
 // CreateOperatorKey answers POST /v1/keys.
@@ -37,6 +47,9 @@ func (s *server) createKey(w http.ResponseWriter, r *http.Request, owner ledger.
 		return
 	}
 	key, credentials, err := newKey(owner, &body)
+	if err == nil {
+		err = key.Validate() // a misspelt scope is not one that the caller lacks
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -107,7 +120,7 @@ func newKey(owner ledger.AccountID, body *api.KeyRequest) (ledger.Key, ledger.Cr
 // ListAccountKeys answers GET /v1/accounts/{account}/keys.
 func (s *server) ListAccountKeys(w http.ResponseWriter, r *http.Request, account api.AccountPath, params api.ListAccountKeysParams) {
 	if account < 1 {
-		s.fail(w, r, ledger.Errorf(ledger.NotFound, "there is no account %d", account))
+		s.failNoAccount(w, r, account)
 		return
 	}
 	s.listKeys(w, r, ledger.AccountID(account), params.Limit, params.Cursor)

@@ -23,6 +23,10 @@ type Metrics struct {
 	postings     *prometheus.CounterVec
 	authFailures *prometheus.CounterVec
 
+	// handler serves the metrics in Prometheus's format. There is one, because
+	// it counts the requests that it serves at the same time.
+	handler http.Handler
+
 	// series remembers the histogram of each route and status, because finding
 	// it by its labels would be a good part of the cost of a balance read.
 	series sync.Map // of requestLabels to prometheus.Observer
@@ -63,6 +67,7 @@ func NewMetrics() *Metrics {
 	}
 	m.registry.MustRegister(m.requests, m.batchSize, m.commits, m.postings, m.authFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
 }
 
@@ -116,9 +121,4 @@ func dialectOf(route string) string {
 	default:
 		return "none"
 	}
-}
-
-// handler serves the metrics in Prometheus's format.
-func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }

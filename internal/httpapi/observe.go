@@ -50,17 +50,14 @@ func routeOf(r *http.Request) string {
 type recorder struct {
 	http.ResponseWriter
 	status int
-	bytes  int
 	key    *ledger.Key
 }
 
 func (rec *recorder) attrs(r *http.Request, route string, took time.Duration, trusted []netip.Prefix) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 8)
+	attrs := make([]slog.Attr, 0, 7)
 	attrs = append(attrs,
-		slog.String("method", r.Method),
-		slog.String("route", route),
+		slog.String("route", route), // with its method
 		slog.Int("status", rec.status),
-		slog.Int("bytes", rec.bytes),
 		slog.Int64("us", took.Microseconds()),
 		slog.String("client", ClientAddr(r, trusted).String()))
 	if rec.key != nil {
@@ -90,9 +87,7 @@ func (rec *recorder) Write(b []byte) (int, error) {
 	if rec.status == 0 {
 		rec.status = http.StatusOK
 	}
-	n, err := rec.ResponseWriter.Write(b)
-	rec.bytes += n
-	return n, err
+	return rec.ResponseWriter.Write(b)
 }
 
 // Unwrap gives http.ResponseController the writer below.

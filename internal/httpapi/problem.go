@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -73,7 +75,15 @@ func (s *server) failTransaction(w http.ResponseWriter, r *http.Request, err err
 // decode reads a request body of one JSON object. It refuses members that it
 // does not know, so that a misspelt one is not silently without effect.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return bodyError(err)
+	}
+	if !utf8.Valid(body) {
+		// The decoder would put another character in its place, and keep that.
+		return ledger.Errorf(ledger.InvalidRequest, "the body is not valid UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
 		return bodyError(err)
@@ -81,8 +91,13 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return ledger.Errorf(ledger.InvalidRequest, "the body goes on after its JSON object")
 	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return errNotObject // null, which the decoder takes for an object without members
+	}
 	return nil
 }
+
+var errNotObject = ledger.Errorf(ledger.InvalidRequest, "the body is not a JSON object")
 
 // bodyError puts what encoding/json says into words for the caller.
 func bodyError(err error) error {
@@ -94,17 +109,38 @@ func bodyError(err error) error {
 	case errors.Is(err, io.EOF):
 		return ledger.Errorf(ledger.InvalidRequest, "the body is empty").WithHint("send a JSON object")
 	case errors.As(err, &wrongType) && wrongType.Field == "":
-		return ledger.Errorf(ledger.InvalidRequest, "the body is not a JSON object")
+		return errNotObject
 	case errors.As(err, &wrongType) && (strings.HasSuffix(wrongType.Field, "amount") || strings.HasSuffix(wrongType.Field, "limit")):
-		return ledger.Errorf(ledger.InvalidRequest, "%s must be a string, not a %s", wrongType.Field, wrongType.Value).
+		return ledger.Errorf(ledger.InvalidRequest, "%s must be a string, not %s", clip(wrongType.Field), kindOf(wrongType.Value)).
 			WithHint(`write money in quotes, such as "0.0383": JSON numbers lose digits on the way`)
 	case errors.As(err, &wrongType):
-		return ledger.Errorf(ledger.InvalidRequest, "%s cannot be a %s", wrongType.Field, wrongType.Value)
+		return ledger.Errorf(ledger.InvalidRequest, "%s cannot be %s", clip(wrongType.Field), kindOf(wrongType.Value))
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return ledger.Errorf(ledger.InvalidRequest, "unknown member %s", name).WithHint("/openapi.yaml lists the members")
+		return ledger.Errorf(ledger.InvalidRequest, "unknown member %s", clip(name)).WithHint("/openapi.yaml lists the members")
 	}
 	return ledger.Errorf(ledger.InvalidRequest, "the body is not valid JSON")
+}
+
+// kindOf puts encoding/json's name of a value into a sentence.
+func kindOf(value string) string {
+	switch {
+	case value == "array" || value == "object":
+		return "an " + value
+	case strings.HasPrefix(value, "number "): // with the number itself, which does not fit
+		return "the " + clip(value)
+	default:
+		return "a " + value
+	}
+}
+
+// clip shortens caller's text for an error message.
+func clip(text string) string {
+	const most = 80
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // parseAmount reads money from a request.

@@ -5,6 +5,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -28,13 +29,30 @@ func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
 	s := &server{engine: e, gate: gate, metrics: metrics}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unmatched(w, r, mux) })
-	return api.HandlerWithOptions(s, api.StdHTTPServerOptions{
+	routes := api.HandlerWithOptions(s, api.StdHTTPServerOptions{
 		BaseRouter: mux,
 		ErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) {
 			s.fail(w, r, ledger.Errorf(ledger.InvalidRequest, "%s", parameterError(err)))
 		},
 	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would redirect to the cleaned path. That is in no contract,
+		// and repeats a secret that stands in the path of a dialect's request.
+		if !isClean(r.URL.EscapedPath()) {
+			s.fail(w, r, errNoPath)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	})
 }
+
+// isClean tells whether the mux would take a path as it is.
+func isClean(escaped string) bool {
+	cleaned := path.Clean(escaped)
+	return cleaned == escaped || cleaned+"/" == escaped
+}
+
+var errNoPath = ledger.Errorf(ledger.NotFound, "there is nothing at this path").WithHint("/openapi.yaml lists the paths")
 
 // parameterError shortens what the generated code says about a parameter.
 func parameterError(err error) string {
@@ -52,7 +70,7 @@ func (s *server) unmatched(w http.ResponseWriter, r *http.Request, mux *http.Ser
 		}
 	}
 	if len(allowed) == 0 {
-		s.fail(w, r, ledger.Errorf(ledger.NotFound, "there is nothing at this path").WithHint("/openapi.yaml lists the paths"))
+		s.fail(w, r, errNoPath)
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
@@ -133,7 +151,7 @@ func (s *server) GetReadiness(w http.ResponseWriter, r *http.Request) {
 
 // GetMetrics serves the metrics.
 func (s *server) GetMetrics(w http.ResponseWriter, r *http.Request) {
-	s.metrics.handler().ServeHTTP(w, r)
+	s.metrics.handler.ServeHTTP(w, r)
 }
 
 // GetOpenAPI serves the contract itself.

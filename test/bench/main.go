@@ -38,9 +38,13 @@ func main() {
 	binary := flag.String("saldo", "bin/saldo", "the binary to measure")
 	duration := flag.Duration("duration", 3*time.Second, "how long each measurement lasts")
 	rounds := flag.Int("rounds", 3, "how often each is taken, by turns; the median counts")
-	profile := flag.Bool("charges-only", false, "measure the charges at 128 connections alone")
+	only := flag.String("only", "", "measure only the rows whose names have this in them, and what they are compared with")
+	many := flag.Int("large", 0, "measure a ledger of this many accounts instead")
 	flag.Parse()
-	exit(run(context.Background(), *binary, *duration, *rounds, *profile))
+	if *many > 0 {
+		exit(large(context.Background(), *binary, *many))
+	}
+	exit(run(context.Background(), *binary, *duration, *rounds, *only))
 }
 
 func exit(err error) {
@@ -60,7 +64,7 @@ type measurement struct {
 	taken  []result
 }
 
-func run(ctx context.Context, binary string, duration time.Duration, rounds int, chargesOnly bool) (err error) {
+func run(ctx context.Context, binary string, duration time.Duration, rounds int, only string) (err error) {
 	dir, err := os.MkdirTemp(".", ".bench-")
 	if err != nil {
 		return err
@@ -83,9 +87,13 @@ func run(ctx context.Context, binary string, duration time.Duration, rounds int,
 	defer saldo.stop() //nolint:errcheck // Its numbers are taken by then.
 
 	rows := table(ctx, dir, base, saldo, operator, duration)
-	if chargesOnly {
-		rows = slices.DeleteFunc(rows, func(m *measurement) bool { return m.name != "charge, 128 connections" && m.name != "bare antgst, 128 connections" })
+	needed := map[string]bool{}
+	for _, m := range rows {
+		if strings.Contains(m.name, only) {
+			needed[m.name], needed[m.base] = true, true
+		}
 	}
+	rows = slices.DeleteFunc(rows, func(m *measurement) bool { return !needed[m.name] })
 	for round := range rounds {
 		for _, m := range rows {
 			fmt.Fprintf(os.Stderr, "\r\x1b[Kround %d of %d: %s", round+1, rounds, m.name)
@@ -120,7 +128,7 @@ func table(ctx context.Context, dir string, base, saldo *process, operator ledge
 	charge := func(connections int) func() (result, error) {
 		return func() (result, error) {
 			series++
-			return load{saldo, connections, duration, 201, chargeRequest(operator, fmt.Sprintf("%s-%d", runID, series))}.run()
+			return load{saldo, connections, duration, 201, chargeRequest(operator, fmt.Sprintf("%s-%d", runID, series), accounts)}.run()
 		}
 	}
 	return []*measurement{
@@ -138,12 +146,13 @@ func table(ctx context.Context, dir string, base, saldo *process, operator ledge
 	}
 }
 
-// chargeRequest makes charges of one message each, in turn from every account.
-func chargeRequest(operator ledger.Credentials, series string) func([]byte, int64) []byte {
+// chargeRequest makes charges of one message each, from every account in an order that
+// looks random: the stride is a prime.
+func chargeRequest(operator ledger.Credentials, series string, accounts int) func([]byte, int64) []byte {
 	return func(b []byte, n int64) []byte {
 		number := strconv.FormatInt(n, 10)
 		headers := "Authorization: Bearer " + operator.AuthSecret() + "\r\nIdempotency-Key: " + series + "-" + number + "\r\n"
-		body := `{"account":` + strconv.FormatInt(firstAccount+n%accounts, 10) +
+		body := `{"account":` + strconv.FormatInt(firstAccount+n*7919%int64(accounts), 10) +
 			`,"wallet":"sms","type":"charge","amount":"0.0383","reference":"msg-` + number + `"}`
 		return post(b, "/v1/transactions", headers, []byte(body))
 	}

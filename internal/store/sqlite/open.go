@@ -75,15 +75,27 @@ func Create(ctx context.Context, path string) (*Store, error) {
 	}
 	store, err := Open(ctx, path)
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(path))
+		return nil, errors.Join(err, Remove(path))
 	}
 	return store, nil
+}
+
+// Remove removes a ledger that nobody has open, with the files that SQLite and
+// the lock leave next to it.
+func Remove(path string) error {
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Open opens an existing ledger for reading and writing and brings its tables
 // up to date. Errors: ErrNotFound, ErrInUse.
 func Open(ctx context.Context, path string) (_ *Store, err error) {
-	if err := mustExist(path); err != nil {
+	if path, err = resolve(path); err != nil {
 		return nil, err
 	}
 	s := &Store{lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
@@ -108,7 +120,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 // OpenReadOnly opens an existing ledger for reading, also while another process
 // writes it. Errors: ErrNotFound.
 func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
-	if err := mustExist(path); err != nil {
+	if path, err = resolve(path); err != nil {
 		return nil, err
 	}
 	s := &Store{}
@@ -118,16 +130,21 @@ func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
 	return s, nil
 }
 
-func mustExist(path string) error {
-	switch info, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w", path, ErrNotFound)
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: not a regular file", path)
+// resolve gives the file's own name, because the lock must be the same one by
+// whatever links the ledger is opened.
+func resolve(path string) (string, error) {
+	file, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
-	return nil
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", path)
+	}
+	return file, err
 }
 
 // Close closes the ledger and lets another process open it.
@@ -171,7 +188,7 @@ func openDB(path, mode string, connections int, pragmas ...string) (*sql.DB, err
 
 func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	connections := max(4, runtime.GOMAXPROCS(0))
-	if s.readDB, err = openDB(path, "ro", connections, "query_only(1)", "cache_size(-16384)"); err != nil {
+	if s.readDB, err = openDB(path, "ro", connections, "query_only(1)", "cache_size(-8192)"); err != nil {
 		return err
 	}
 	s.read, err = prepareReads(ctx, s.readDB)

@@ -10,23 +10,21 @@ import (
 )
 
 const (
-	selectAccount = "SELECT " + accountColumns + " FROM accounts WHERE id = ?"
-	selectWallets = "SELECT " + walletColumns + " FROM wallets WHERE account_id = ? ORDER BY service"
-
+	selectHolder      = selectHolders + " WHERE a.id = ? ORDER BY w.service"
 	selectTransaction = "SELECT " + transactionColumns + " FROM transactions WHERE id = ?"
 )
 
 // readStatements are those that requests wait for, prepared once.
 type readStatements struct {
-	account, wallets, accounts, keyByDigest, keys, operatorKeys, transaction, entry, lastCommit *sql.Stmt
+	holder, holders, keyByDigest, keys, operatorKeys, transaction, entry, lastCommit *sql.Stmt
 }
 
 func prepareReads(ctx context.Context, db *sql.DB) (readStatements, error) {
 	var r readStatements
 	for statement, text := range map[**sql.Stmt]string{
-		&r.account:      selectAccount,
-		&r.wallets:      selectWallets,
-		&r.accounts:     "SELECT id FROM accounts WHERE id > ? ORDER BY id LIMIT ?",
+		&r.holder: selectHolder,
+		&r.holders: selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > ? ORDER BY id LIMIT ?)
+			ORDER BY a.id, w.service`,
 		&r.keyByDigest:  "SELECT " + keyColumns + " FROM keys WHERE digest = ?",
 		&r.keys:         "SELECT " + keyColumns + " FROM keys WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?",
 		&r.operatorKeys: "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > ? ORDER BY id LIMIT ?",
@@ -49,84 +47,24 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Holder reads an account with all its wallets.
-func (s *Store) Holder(ctx context.Context, id ledger.AccountID) (holder *ledger.Holder, err error) {
-	// Account and wallets come from one state of the ledger.
-	err = s.view(ctx, func(tx *sql.Tx) error {
-		holder, err = readHolder(ctx, tx.StmtContext(ctx, s.read.account), tx.StmtContext(ctx, s.read.wallets), id)
-		return err
-	})
-	return holder, err
+func (s *Store) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
+	return readHolder(ctx, s.read.holder, id)
 }
 
-// view runs fn in a read transaction.
-func (s *Store) view(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := s.readDB.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+func readHolder(ctx context.Context, statement *sql.Stmt, id ledger.AccountID) (*ledger.Holder, error) {
+	holders, err := readHolders(ctx, statement, int64(id))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer tx.Rollback() //nolint:errcheck // Nothing was written, so there is nothing to lose.
-	return fn(tx)
-}
-
-func readHolder(ctx context.Context, account, wallets *sql.Stmt, id ledger.AccountID) (*ledger.Holder, error) {
-	var holder ledger.Holder
-	err := scanAccount(account.QueryRowContext(ctx, int64(id)), &holder.Account)
-	if errors.Is(err, sql.ErrNoRows) {
+	if len(holders) == 0 {
 		return nil, ledger.Errorf(ledger.NotFound, "there is no account %d", id)
 	}
-	if err != nil {
-		return nil, err
-	}
-	rows, err := wallets.QueryContext(ctx, int64(id))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var wallet ledger.Wallet
-		if err := scanWallet(rows, &wallet); err != nil {
-			return nil, err
-		}
-		holder.Wallets = append(holder.Wallets, wallet)
-	}
-	return &holder, rows.Err()
+	return holders[0], nil
 }
 
 // Holders lists accounts with an id above after, in order.
-func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) (holders []*ledger.Holder, err error) {
-	err = s.view(ctx, func(tx *sql.Tx) error {
-		ids, err := accountIDs(ctx, tx.StmtContext(ctx, s.read.accounts), after, limit)
-		if err != nil {
-			return err
-		}
-		account, wallets := tx.StmtContext(ctx, s.read.account), tx.StmtContext(ctx, s.read.wallets)
-		for _, id := range ids {
-			holder, err := readHolder(ctx, account, wallets, id)
-			if err != nil {
-				return err
-			}
-			holders = append(holders, holder)
-		}
-		return nil
-	})
-	return holders, err
-}
-
-func accountIDs(ctx context.Context, statement *sql.Stmt, after ledger.AccountID, limit int) ([]ledger.AccountID, error) {
-	rows, err := statement.QueryContext(ctx, int64(after), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []ledger.AccountID
-	for rows.Next() {
-		var id ledger.AccountID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error) {
+	return readHolders(ctx, s.read.holders, int64(after), limit)
 }
 
 // KeyByDigest finds a key by its digest.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,6 @@ import (
 type scanner interface{ Scan(dest ...any) error }
 
 const (
-	accountColumns     = "id, name, currency, status, coalesce(external_reference, ''), metadata, created_at"
 	walletColumns      = "account_id, service, balance, held, credit_limit, version, head"
 	keyColumns         = "id, digest, last4, coalesce(account_id, 0), scopes, allow_list, expires_at, revoked_at, created_at"
 	transactionColumns = "id, scope, idempotency_key, request_hash, kind, account_id, service, to_account_id, to_service, " +
@@ -26,16 +26,46 @@ const (
 	entryColumns = "account_id, service, version, transaction_id, amount, balance, held, created_at, hash"
 )
 
-func scanAccount(row scanner, a *ledger.Account) error {
-	var created int64
-	var metadata string
-	err := row.Scan(&a.ID, &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &created)
+// selectHolders reads accounts with their wallets, a row for each wallet: in one
+// statement, so that they are of one state of the ledger. Every account has wallets.
+const selectHolders = `SELECT a.id, a.name, a.currency, a.status, coalesce(a.external_reference, ''), a.metadata, a.created_at,
+	w.service, w.balance, w.held, w.credit_limit, w.version, w.head
+	FROM accounts AS a JOIN wallets AS w ON w.account_id = a.id`
+
+// readHolders reads the rows of selectHolders.
+func readHolders(ctx context.Context, statement *sql.Stmt, args ...any) ([]*ledger.Holder, error) {
+	rows, err := statement.QueryContext(ctx, args...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.CreatedAt = fromMicro(created)
-	a.Metadata, err = decodeMetadata(metadata)
-	return err
+	defer rows.Close()
+	var holders []*ledger.Holder
+	for rows.Next() {
+		var a ledger.Account
+		var w ledger.Wallet
+		var metadata string
+		var created int64
+		var head sql.RawBytes
+		err := rows.Scan(&a.ID, &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &created,
+			&w.Service, &w.Balance, &w.Held, &w.CreditLimit, &w.Version, &head)
+		if err != nil {
+			return nil, err
+		}
+		if len(holders) == 0 || holders[len(holders)-1].ID != a.ID {
+			a.CreatedAt = fromMicro(created)
+			if a.Metadata, err = decodeMetadata(metadata); err != nil {
+				return nil, err
+			}
+			holders = append(holders, &ledger.Holder{Account: a})
+		}
+		if err := copyBytes(w.Head[:], head); err != nil {
+			return nil, err
+		}
+		w.Account = a.ID
+		holder := holders[len(holders)-1]
+		holder.Wallets = append(holder.Wallets, w)
+	}
+	return holders, rows.Err()
 }
 
 func scanWallet(row scanner, w *ledger.Wallet, more ...any) error {

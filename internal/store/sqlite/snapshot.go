@@ -17,9 +17,12 @@ type snapshot struct {
 
 // Snapshot runs fn over one state of the ledger. Writers go on meanwhile.
 func (s *Store) Snapshot(ctx context.Context, fn func(engine.Snapshot) error) error {
-	return s.view(ctx, func(tx *sql.Tx) error {
-		return fn(&snapshot{tx, tx.StmtContext(ctx, s.read.transaction), tx.StmtContext(ctx, s.read.entry)})
-	})
+	tx, err := s.readDB.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // Nothing was written, so there is nothing to lose.
+	return fn(&snapshot{tx, tx.StmtContext(ctx, s.read.transaction), tx.StmtContext(ctx, s.read.entry)})
 }
 
 func (s *snapshot) Wallets(ctx context.Context, after ledger.WalletRef, limit int) ([]engine.WalletRow, error) {

@@ -18,11 +18,12 @@ import (
 
 // writer is the one connection that writes, with its statements prepared.
 type writer struct {
-	db   *sql.DB
-	conn *sql.Conn
-	turn chan struct{} // holds one token: whoever has it writes
+	db       *sql.DB
+	conn     *sql.Conn
+	turn     chan struct{} // holds one token: whoever has it writes
+	prepared []*sql.Stmt   // all of these:
 	begin, commit, rollback,
-	account, wallets, decided,
+	holder, decided, decidedOne,
 	insertTransaction, insertEntry, updateWallet,
 	systemTotal, setSystemTotal, setClock *sql.Stmt
 }
@@ -34,7 +35,7 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	w.db, err = openDB(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)",
+	w.db, err = openDB(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)",
 		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages))
 	if err != nil {
 		return nil, err
@@ -52,9 +53,9 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 		&w.begin:             "BEGIN IMMEDIATE",
 		&w.commit:            "COMMIT",
 		&w.rollback:          "ROLLBACK",
-		&w.account:           selectAccount,
-		&w.wallets:           selectWallets,
-		&w.decided:           selectDecided,
+		&w.holder:            selectHolder,
+		&w.decided:           selectDecided(decidedChunk),
+		&w.decidedOne:        selectDecided(1),
 		&w.insertTransaction: "INSERT INTO transactions (" + transactionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&w.insertEntry:       "INSERT INTO entries (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&w.updateWallet:      "UPDATE wallets SET balance = ?, held = ?, version = ?, head = ? WHERE account_id = ? AND service = ?",
@@ -66,6 +67,7 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 		if *statement, err = w.conn.PrepareContext(ctx, text); err != nil {
 			return nil, err
 		}
+		w.prepared = append(w.prepared, *statement)
 	}
 	w.turn <- struct{}{}
 	return w, nil
@@ -73,6 +75,11 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 
 func (w *writer) close() error {
 	var errs []error
+	// A connection with open statements stays open itself, and the log is
+	// copied into the database only when the last connection closes.
+	for _, statement := range w.prepared {
+		errs = append(errs, statement.Close())
+	}
 	if w.conn != nil {
 		errs = append(errs, w.conn.Close())
 	}
@@ -95,7 +102,8 @@ func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 		return ctx.Err()
 	}
 	if _, err := w.begin.ExecContext(ctx); err != nil {
-		return fmt.Errorf("begin: %w", err)
+		// Where the caller gave up, it may have begun all the same.
+		return errors.Join(fmt.Errorf("begin: %w", err), w.undo())
 	}
 	if err := fn(&tx{w}); err != nil {
 		return errors.Join(err, w.undo())
@@ -129,7 +137,7 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 		if holders[ref.Account] != nil {
 			continue
 		}
-		holder, err := readHolder(ctx, t.account, t.wallets, ref.Account)
+		holder, err := readHolder(ctx, t.holder, ref.Account)
 		if ledger.CodeOf(err) == ledger.NotFound {
 			continue
 		}
@@ -145,24 +153,35 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 // rule, so most of its cost is that of the statement, and is shared.
 const decidedChunk = 32
 
-var selectDecided = "SELECT " + transactionColumns + " FROM transactions WHERE id IN (?" + strings.Repeat(", ?", decidedChunk-1) + ")"
+// selectDecided is the look-up of n ids.
+func selectDecided(n int) string {
+	return "SELECT " + transactionColumns + " FROM transactions WHERE id IN (?" + strings.Repeat(", ?", n-1) + ")"
+}
 
 func (t *tx) Decided(ctx context.Context, ids []ledger.TransactionID) (map[ledger.TransactionID]*ledger.Transaction, error) {
 	decided := make(map[ledger.TransactionID]*ledger.Transaction, len(ids))
-	args := make([]any, decidedChunk)
+	args := make([]any, 0, decidedChunk)
 	for chunk := range slices.Chunk(ids, decidedChunk) {
-		for i := range args {
-			args[i] = chunk[min(i, len(chunk)-1)][:] // a short chunk repeats its last
+		statement := t.decided
+		if len(chunk) == 1 {
+			statement = t.decidedOne
 		}
-		if err := t.readDecided(ctx, args, decided); err != nil {
+		args = args[:0]
+		for i := range chunk {
+			args = append(args, chunk[i][:])
+		}
+		for len(chunk) > 1 && len(args) < decidedChunk {
+			args = append(args, args[0]) // fills up the statement, and finds nothing more
+		}
+		if err := readDecided(ctx, statement, args, decided); err != nil {
 			return nil, err
 		}
 	}
 	return decided, nil
 }
 
-func (t *tx) readDecided(ctx context.Context, args []any, into map[ledger.TransactionID]*ledger.Transaction) error {
-	rows, err := t.decided.QueryContext(ctx, args...)
+func readDecided(ctx context.Context, statement *sql.Stmt, args []any, into map[ledger.TransactionID]*ledger.Transaction) error {
+	rows, err := statement.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -261,14 +280,18 @@ func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
 const firstAccountID = 10000
 
 // freeAccountID is one above the highest id in use, or, when an operator chose
-// ids up to the very end, the lowest that is free.
+// ids up to the very end, the lowest that is free from firstAccountID on.
 func (t *tx) freeAccountID(ctx context.Context) (ledger.AccountID, error) {
 	var id int64
 	err := t.conn.QueryRowContext(ctx, `SELECT max(coalesce(max(id), 0) + 1, ?) FROM accounts`, firstAccountID).Scan(&id)
 	if err == nil && id > int64(ledger.MaxAccountID) {
-		err = t.conn.QueryRowContext(ctx, `SELECT coalesce(min(id + 1), 0) FROM accounts AS a
-			WHERE id >= ? AND id < ? AND NOT EXISTS (SELECT 1 FROM accounts AS b WHERE b.id = a.id + 1)`,
-			firstAccountID-1, int64(ledger.MaxAccountID)).Scan(&id)
+		err = t.conn.QueryRowContext(ctx, `SELECT coalesce(min(id), 0) FROM
+			(SELECT ? AS id UNION ALL SELECT id + 1 FROM accounts WHERE id >= ? AND id < ?) AS next
+			WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.id = next.id)`,
+			firstAccountID, firstAccountID, int64(ledger.MaxAccountID)).Scan(&id)
+		if err == nil && id == 0 {
+			return 0, ledger.Errorf(ledger.Conflict, "no account id is free")
+		}
 	}
 	return ledger.AccountID(id), err
 }

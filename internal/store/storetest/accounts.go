@@ -45,7 +45,7 @@ var unusualText = []string{
 func testAccounts(s *suite) {
 	store := s.open()
 	longest := strings.Repeat("信", ledger.MaxNameLen/3)
-	metadata := ledger.Metadata{"empty": "", "lines": "a\nb\tc\r", "nul": "a\x00b", "json": `{"a":[1,null]}`, "html": "<&>", "longest": strings.Repeat("x", ledger.MaxMetadataText)}
+	metadata := ledger.Metadata{"empty": "", "lines": "a\nb\tc\r", "json": `{"a":[1,null]}`, "html": "<&>", "longest": strings.Repeat("x", ledger.MaxMetadataText)}
 	for i, text := range unusualText {
 		metadata[fmt.Sprint(i, text)] = text
 	}

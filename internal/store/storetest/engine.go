@@ -210,8 +210,8 @@ func testRepliesSurvive(s *suite) {
 	requests := []ledger.Request{
 		topUp("plain", 7, 5),
 		charge("rejected", 8, 5),
-		{IdempotencyKey: "empty metadata", Kind: ledger.TopUp, Wallet: sms(7), Amount: 1, Metadata: ledger.Metadata{}},
-		{IdempotencyKey: "metadata", Kind: ledger.Transfer, Wallet: sms(7), To: sms(8), Amount: 1, Reference: unusualText[0], Metadata: ledger.Metadata{"nul": "\x00", "empty": "", "a": unusualText[1]}},
+		{IdempotencyKey: "empty-metadata", Kind: ledger.TopUp, Wallet: sms(7), Amount: 1, Metadata: ledger.Metadata{}},
+		{IdempotencyKey: "metadata", Kind: ledger.Transfer, Wallet: sms(7), To: sms(8), Amount: 1, Reference: unusualText[0], Metadata: ledger.Metadata{"empty": "", "a": unusualText[1]}},
 	}
 	var first []*ledger.Transaction
 	for _, r := range requests {

@@ -49,42 +49,45 @@ func (g *Gate) Write(ctx context.Context, fn func(engine.Tx) error) error {
 
 // Queue starts calls that write, one after another, behind a shut gate, and
 // opens it when all of them wait: the first call is a batch of its own, the
-// others are the next one, in their order. It returns when all have returned.
+// others are the next one, in their order. A call that returns at once, because
+// it is refused, has no place in it. Queue returns when all have returned.
 func Queue(e *engine.Engine, gate *Gate, calls ...func()) {
 	var group sync.WaitGroup
 	gate.Shut()
-	for i, call := range calls {
+	standing, depth := false, 0
+	for _, call := range calls {
 		done := make(chan struct{})
 		group.Go(func() {
 			defer close(done)
 			call()
 		})
-		if i == 0 {
-			// A call that is refused before it writes does not arrive.
-			select {
-			case <-gate.arrived:
-			case <-done:
-			}
+		if standing {
+			depth += queued(e, depth+1, done)
 			continue
 		}
-		waitForDepth(e, i, done)
+		select {
+		case <-gate.arrived:
+			standing = true
+		case <-done:
+		}
 	}
 	gate.Open()
 	group.Wait()
 }
 
-// waitForDepth waits until so many writes are queued, or the call that would be
-// the last of them has returned. The queue sends no signal, so this looks again
-// and again, and gives way to others in between.
-func waitForDepth(e *engine.Engine, depth int, done <-chan struct{}) {
+// queued waits until so many writes are queued, and gives 1, or until the call
+// that would be the last of them has returned, and gives 0. The queue sends no
+// signal, so this looks again and again, and gives way to others in between.
+func queued(e *engine.Engine, depth int, done <-chan struct{}) int {
 	for e.QueueDepth() < depth {
 		select {
 		case <-done:
-			return
+			return 0
 		default:
 			runtime.Gosched()
 		}
 	}
+	return 1
 }
 
 // NewEngine starts an engine that the test's end closes.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -209,6 +208,9 @@ const (
 	modelKeys     = 25
 )
 
+// modelTime bounds the search for a difference between model and engine.
+const modelTime = 15 * time.Second
+
 func drawAccount() *rapid.Generator[ledger.AccountID] {
 	return rapid.Map(rapid.IntRange(1, modelAccounts), func(i int) ledger.AccountID { return ledger.AccountID(i) })
 }
@@ -393,16 +395,20 @@ func (r *modelRun) stop(t *rapid.T) {
 }
 
 func testModel(s *suite) {
-	if testing.Short() {
-		s.Skip("many ledgers are made and reopened")
-	}
+	began, failed := time.Now(), false
 	rapid.Check(s.T, func(t *rapid.T) {
+		// On a slow machine fewer ledgers have to do, but a failure is followed to its end.
+		if time.Since(began) > modelTime && !failed {
+			return
+		}
+		finished := false
+		defer func() { failed = failed || !finished }()
 		run := &modelRun{ledger: s.newLedger(s.T), clock: start}
 		run.start(t)
 		defer func() { run.stop(t) }()
 		m := newModel()
 		var earlier []ledger.Request
-		for range rapid.IntRange(1, 5).Draw(t, "groups") {
+		for range rapid.IntRange(1, 4).Draw(t, "groups") {
 			actions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) action { return drawAction(t, &earlier) }), 1, 15).Draw(t, "actions")
 			results := make([]any, len(actions))
 			var calls []func()
@@ -436,6 +442,7 @@ func testModel(s *suite) {
 			}
 		}
 		m.same(t, run.engine, run.store)
+		finished = true
 	})
 }
 

@@ -1,0 +1,102 @@
+# Run "make" for the list of targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# How long all tests, and each fuzz target, may take.
+TEST_TIMEOUT ?= 20m
+FUZZ_TIME ?= 30s
+
+GENERATED := api/api.gen.go client/internal/rest/rest.gen.go
+GO_FILES = $(shell find . -name '*.go' -not -path './.*')
+LINT := go tool -modfile=tools/go.mod golangci-lint
+
+##@ Use
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## Build bin/saldo, static
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/saldo ./cmd/saldo
+
+.PHONY: demo
+demo: build ## Build, and serve a throwaway ledger
+	@bin/saldo serve --demo
+
+##@ Test
+
+.PHONY: test
+test: race-detector ## Run every test, with the race detector
+	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: short
+short: ## Run the quick tests, without the race detector
+	go test -short -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZ_TIME (30s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "== $$target in $$(dirname "$$file")"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "$$(dirname "$$file")"; \
+		done; \
+	done
+
+.PHONY: cover
+cover: ## Measure test coverage, into bin/cover.html
+	@mkdir -p bin
+	go test -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=bin/cover.all ./...
+	@grep -v '\.gen\.go:' bin/cover.all > bin/cover.out
+	go tool cover -html=bin/cover.out -o bin/cover.html
+	@go tool cover -func=bin/cover.out | tail -1
+
+.PHONY: bench
+bench: build ## Compare with the least that could do the same work
+	go run ./test/bench
+
+##@ Change
+
+.PHONY: generate
+generate: ## Generate code from api/openapi.yaml
+	go generate ./api ./client/internal/rest
+
+.PHONY: lint
+lint: ## Run the linters
+	$(LINT) run
+
+.PHONY: check
+check: stale ## Run everything that a change must pass
+	@echo "gofmt -l"; files=$$(gofmt -l $(GO_FILES)); [ -z "$$files" ] || { echo "not formatted:"; echo "$$files"; exit 1; }
+	go vet ./...
+	go mod tidy -diff
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory test
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin .bench-*
+
+# stale fails where generated code is not what api/openapi.yaml says. It leaves
+# the right code behind.
+.PHONY: stale
+stale:
+	@before=$$(cat $(GENERATED) | cksum); \
+	$(MAKE) --no-print-directory generate; \
+	[ "$$before" = "$$(cat $(GENERATED) | cksum)" ] || { echo "generated code was stale, and is new now: look at it and commit it"; exit 1; }
+
+# race-detector makes sure that there is a C compiler, which the race detector
+# takes, and installs one where that can be done without asking anybody.
+.PHONY: race-detector
+race-detector:
+	@cc=$$(go env CC); command -v "$${cc%% *}" > /dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "The race detector needs a C compiler and there is none: installing gcc with apt-get."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev; \
+	else \
+		echo "The race detector needs a C compiler. Install gcc, or run \"make short\" without the race detector."; exit 1; \
+	fi

@@ -1,0 +1,127 @@
+// Package saldotest runs the real saldo binary for the tests of the whole: it
+// builds it once for each test process, runs its commands, and starts and stops
+// servers of it.
+package saldotest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Secret begins every secret that a test makes up, whether a key has it or it is
+// wrong. Stop looks for it in the log of a server, where no secret may be.
+const Secret = "S3CR3T"
+
+var (
+	folder string // of the binary; Main makes and removes it
+	build  = sync.OnceValues(buildBinary)
+)
+
+// Main runs the tests of a package and removes the binary afterwards. It is
+// what TestMain calls, and gives the exit status.
+func Main(m *testing.M) (status int) {
+	var err error
+	if folder, err = os.MkdirTemp("", "saldo-test-"); err != nil {
+		panic(err)
+	}
+	defer func() {
+		if err := os.RemoveAll(folder); err != nil {
+			panic(err)
+		}
+	}()
+	return m.Run()
+}
+
+// Binary is the path of the saldo binary, which the first call builds. It has
+// the race detector where the tests have it.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	path, err := build()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func buildBinary() (string, error) {
+	if folder == "" {
+		return "", errors.New("the package has no TestMain that calls saldotest.Main")
+	}
+	path := filepath.Join(folder, "saldo")
+	args := []string{"build", "-o", path}
+	if raceDetector() {
+		args = append(args, "-race")
+	}
+	output, err := exec.Command("go", append(args, "github.com/saldo-ledger/saldo/cmd/saldo")...).CombinedOutput() //nolint:noctx // "go test -timeout" bounds it
+	if err != nil {
+		return "", errors.New("go build: " + err.Error() + "\n" + string(output))
+	}
+	return path, nil
+}
+
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// Environment is that of this process without the settings of saldo that
+// whoever runs the tests may have, and with those that are given.
+func Environment(settings ...string) []string {
+	inherited := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "SALDO_")
+	})
+	// The race detector would let every process sleep for a second at its end.
+	return append(append(inherited, "GORACE=atexit_sleep_ms=0"), settings...)
+}
+
+// Result is what a command of the binary did.
+type Result struct {
+	Stdout, Stderr string
+	Status         int
+}
+
+// Run runs a command of the binary to its end.
+func Run(tb testing.TB, args ...string) Result {
+	tb.Helper()
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(tb.Context(), Binary(tb), args...)
+	command.Env = Environment()
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if failure := new(exec.ExitError); err != nil && !errors.As(err, &failure) {
+		tb.Fatal(err)
+	}
+	return Result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+}
+
+// NewLedger creates a ledger in a folder of the test, and gives its path and
+// the auth_secret of its operator key.
+func NewLedger(tb testing.TB) (path, operator string) {
+	tb.Helper()
+	path = filepath.Join(tb.TempDir(), "ledger.db")
+	created := Run(tb, "init", "--db", path, "--output", "json")
+	var key struct {
+		AuthSecret string `json:"auth_secret"`
+	}
+	if err := json.Unmarshal([]byte(created.Stdout), &key); err != nil || created.Status != 0 {
+		tb.Fatalf("saldo init: %v, %+v", err, created)
+	}
+	return path, key.AuthSecret
+}
+
+// Verify runs "saldo verify" and fails the test where anything is wrong with the ledger.
+func Verify(tb testing.TB, path string) {
+	tb.Helper()
+	if checked := Run(tb, "verify", "--db", path); checked.Status != 0 {
+		tb.Fatalf("saldo verify: %+v", checked)
+	}
+}

@@ -12,7 +12,7 @@ import (
 // initCommand is "saldo init".
 type initCommand struct {
 	DB     string `name:"db" required:"" placeholder:"PATH" env:"SALDO_DB" help:"Where to create the ledger; nothing may be there yet."`
-	Output string `short:"o" default:"table" enum:"table,json" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
+	Output string `short:"o" default:"table" enum:"table,json" placeholder:"FORMAT" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
 }
 
 // Help shows examples.
@@ -39,9 +39,9 @@ func (c *initCommand) Run(ctx context.Context, streams cli.Streams) error {
 	}
 	fmt.Fprintf(streams.Out, `%s
 
-id          %s
-secret      %s
-auth_secret %s
+id           %s
+secret       %s
+auth_secret  %s
 
 %s
   saldo serve --db %s

@@ -24,6 +24,8 @@ type grammar struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once, should stopping take too long.
+	context.AfterFunc(ctx, stop)
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	status := run(ctx, streams, os.Args[1:])
 	stop()

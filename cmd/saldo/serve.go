@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -24,9 +25,9 @@ const drainTime = 30 * time.Second
 type serveCommand struct {
 	Config kong.ConfigFlag `placeholder:"FILE" env:"SALDO_CONFIG" help:"Read settings from a YAML file whose members are named like these flags."`
 
-	DB     string `name:"db" placeholder:"PATH" env:"SALDO_DB" xor:"ledger" help:"The ledger to serve."`
-	Demo   bool   `xor:"ledger" help:"Serve a throwaway ledger with the accounts of the provider pages, to this machine alone."`
-	Listen string `default:"127.0.0.1:8080" env:"SALDO_LISTEN" help:"Address to serve at (default ${default})."`
+	DB     string `name:"db" placeholder:"PATH" env:"SALDO_DB" help:"The ledger to serve."`
+	Demo   bool   `help:"Serve a throwaway ledger instead, with the accounts of the provider pages, to this machine alone."`
+	Listen string `default:"127.0.0.1:8080" placeholder:"ADDRESS" env:"SALDO_LISTEN" help:"Address to serve at (default ${default})."`
 
 	TLSCert string `name:"tls-cert" placeholder:"FILE" type:"existingfile" env:"SALDO_TLS_CERT" and:"tls" help:"Certificate chain, in PEM."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" type:"existingfile" env:"SALDO_TLS_KEY" and:"tls" help:"Private key of the certificate, in PEM."`
@@ -38,8 +39,8 @@ type serveCommand struct {
 	PathSecrets      bool     `default:"true" negatable:"" env:"SALDO_PATH_SECRETS" help:"Serve the eSMS GET routes, whose path carries the secret (on unless --no-path-secrets)."`
 	CacheSize        int      `default:"65536" placeholder:"N" env:"SALDO_CACHE_SIZE" help:"Accounts, and keys, kept in memory (default ${default})."`
 
-	LogLevel  slog.Level `default:"info" env:"SALDO_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error; info has a line for each request (default ${default})."`
-	LogFormat string     `default:"json" enum:"json,text" env:"SALDO_LOG_FORMAT" help:"json or text (default ${default})."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"SALDO_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error; info has a line for each request (default ${default})."`
+	LogFormat string `default:"json" enum:"json,text" placeholder:"FORMAT" env:"SALDO_LOG_FORMAT" help:"json or text (default ${default})."`
 }
 
 // Help shows examples.
@@ -54,8 +55,12 @@ func (*serveCommand) Help() string {
 // Validate refuses what no server could mean.
 func (c *serveCommand) Validate() error {
 	switch {
-	case c.RateLimit < 0 || c.AuthFailureLimit < 0:
-		return errors.New("a limit cannot be negative")
+	case c.Demo && c.DB != "" && c.DB != os.Getenv("SALDO_DB"): // the variable is meant for other commands too
+		return errors.New("--db and --demo can't be used together: a demo has a ledger of its own")
+	case c.RateLimit < 0:
+		return errors.New("--rate-limit cannot be negative")
+	case c.AuthFailureLimit < 0:
+		return errors.New("--auth-failure-limit cannot be negative")
 	case c.AuthFailureBurst < 1:
 		return errors.New("--auth-failure-burst must be at least 1")
 	case c.CacheSize < 1:
@@ -90,7 +95,8 @@ func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
 }
 
 func (c *serveCommand) logger(buffer *app.LogBuffer) *slog.Logger {
-	level := c.LogLevel
+	var level slog.Level
+	level.UnmarshalText([]byte(c.LogLevel)) //nolint:errcheck // The flag takes the four names only.
 	if c.Demo {
 		// A line for each request would bury what the demo prints.
 		level = max(level, slog.LevelWarn)

@@ -14,7 +14,7 @@ import (
 // verifyCommand is "saldo verify".
 type verifyCommand struct {
 	DB     string `name:"db" required:"" placeholder:"PATH" env:"SALDO_DB" help:"The ledger to check; it may be in use."`
-	Output string `short:"o" default:"table" enum:"table,json" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
+	Output string `short:"o" default:"table" enum:"table,json" placeholder:"FORMAT" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
 }
 
 // Help says what is checked, and shows examples.

@@ -250,6 +250,7 @@ func TestCloseFinishesRequests(t *testing.T) {
 	select {
 	case err := <-closed:
 		t.Errorf("Close did not wait: %v", err)
+		closed <- err
 	case <-time.After(50 * time.Millisecond):
 	}
 	if _, err := io.WriteString(conn, body); err != nil {

@@ -43,9 +43,11 @@ func (p *printer) flush() error {
 	return nil
 }
 
-// notef tells the person at the terminal something that is no result. A note
-// that cannot be written does not make a command fail.
+// notef tells the person at the terminal something that is no result, below
+// what is already printed. A note that cannot be written does not make a
+// command fail.
 func (p *printer) notef(format string, args ...any) {
+	_ = p.out.Flush() // flush reports the error
 	_, _ = fmt.Fprintf(p.notes, format+"\n", args...)
 }
 

@@ -5,8 +5,11 @@ import (
 	"runtime/debug"
 )
 
-// Version is the version of this binary: a release's tag, or what the build
-// knew of the commit.
+// version is set by the linker, to what "git describe" says.
+var version string
+
+// Version is the version of this binary: what the linker was told, or else what
+// the build itself knew.
 func Version() string { return build().Version }
 
 // buildInfo is what the binary knows of itself.
@@ -25,7 +28,7 @@ func build() buildInfo {
 	if !ok {
 		return b
 	}
-	if info.Main.Version != "" {
+	if b.Version = version; version == "" {
 		b.Version = info.Main.Version
 	}
 	for _, setting := range info.Settings {

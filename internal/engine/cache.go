@@ -5,7 +5,7 @@ import "sync"
 const cacheShards = 64
 
 // cache is a bounded map from keys to immutable values, coherent with the
-// committer: what put and drop say is never overwritten by a read that began
+// committer: what put says is never overwritten by a read that began
 // before. A nil cache holds nothing, which is right where other processes write.
 type cache[K comparable, V any] struct {
 	shards   [cacheShards]cacheShard[K, V]
@@ -19,15 +19,16 @@ type cacheShard[K comparable, V any] struct {
 	// changes counts the committer's writes. A read that is filled in only
 	// while it is unchanged cannot bring back an older value.
 	changes uint64
-	// unsettled is true while a commit is under way that changes something
-	// here: one reading may then come from before it and the next from after.
-	unsettled bool
+	// held are the keys that a commit under way changes: one reading of them
+	// may come from before it and the next from after, so none is kept.
+	held map[K]struct{}
 }
 
 func newCache[K comparable, V any](size int, shardOf func(K) uint8) *cache[K, V] {
 	c := &cache[K, V]{perShard: max(1, size/cacheShards), shardOf: shardOf}
 	for i := range c.shards {
 		c.shards[i].entries = make(map[K]V)
+		c.shards[i].held = make(map[K]struct{})
 	}
 	return c
 }
@@ -73,14 +74,14 @@ func (c *cache[K, V]) load(key K, read func() (V, error)) (V, error) {
 		// come from a commit that is not yet told to them.
 		return current, nil
 	}
-	if s.changes == before && !s.unsettled {
+	if _, held := s.held[key]; !held && s.changes == before {
 		s.keep(key, value, c.perShard)
 	}
 	return value, nil
 }
 
 // hold says that the coming commit changes the value. Until put, release or
-// clear, nothing that is read beside it is kept.
+// clear, what is read of it is not kept.
 func (c *cache[K, V]) hold(key K) {
 	if c == nil {
 		return
@@ -89,7 +90,7 @@ func (c *cache[K, V]) hold(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
-	s.unsettled = true
+	s.held[key] = struct{}{}
 }
 
 // release takes back every hold, for when nothing was committed.
@@ -100,7 +101,7 @@ func (c *cache[K, V]) release() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.unsettled = false
+		clear(s.held)
 		s.mu.Unlock()
 	}
 }
@@ -114,7 +115,7 @@ func (c *cache[K, V]) put(key K, value V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
-	s.unsettled = false
+	delete(s.held, key)
 	s.keep(key, value, c.perShard)
 }
 
@@ -127,7 +128,7 @@ func (c *cache[K, V]) clear() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.changes++
-		s.unsettled = false
+		clear(s.held)
 		clear(s.entries)
 		s.mu.Unlock()
 	}

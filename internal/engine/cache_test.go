@@ -119,6 +119,52 @@ func TestSlowReadingDoesNotBringBackThePast(t *testing.T) {
 	}
 }
 
+// A reading that begins while a commit is being made is of the past when it
+// ends. It must not be kept, not even where the cache has room for it because
+// what others read since was pushed out.
+func TestReadingBesideACommitIsNotKept(t *testing.T) {
+	t.Parallel()
+	real, _ := newStore(t)
+	fill(t, real, 65)
+	store := &faulty{Store: real}
+	e := start(t, store, engine.Options{CacheSize: 1}, 0) // One place for the accounts 1 and 65.
+	complete, goOn, committed, release := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	store.beforeCommit(func() {
+		close(complete)
+		<-goOn
+	})
+	store.plan(func(write func() error) error {
+		err := write()
+		close(committed)
+		<-release
+		return err
+	})
+	var writing, slow sync.WaitGroup
+	writing.Go(func() { post(t, e, topUp("k", 1, 5)) })
+	<-complete
+	check(t, "another account", wallet(t, e, 65).Version, 0)
+	var others atomic.Bool
+	hasRead, end := make(chan struct{}), make(chan struct{})
+	store.watch(func(ledger.AccountID) {
+		if !others.Swap(true) {
+			close(hasRead)
+			<-end
+		}
+	})
+	slow.Go(func() { check(t, "version of the slow reader", wallet(t, e, 1).Version, 0) })
+	<-hasRead
+	close(goOn)
+	<-committed
+	check(t, "version of a reader after the commit", wallet(t, e, 1).Version, 1)
+	check(t, "another account", wallet(t, e, 65).Version, 0)
+	close(end)
+	slow.Wait()
+	check(t, "version of the same reader later", wallet(t, e, 1).Version, 1)
+	close(release)
+	writing.Wait()
+	check(t, "version in the end", wallet(t, e, 1).Version, 1)
+}
+
 // A revocation, an expiry or a suspension is in force for the next call.
 func TestChangesAreInForceAtOnce(t *testing.T) {
 	t.Parallel()
@@ -197,6 +243,35 @@ func TestCacheKeepsAndMakesRoom(t *testing.T) {
 	// 128 of the 300 at most are in memory, so at least the others are read again.
 	if got := reads(all...); got < n-128 || got == n {
 		t.Errorf("%d of %d readings went to the store", got, n)
+	}
+}
+
+// What failed does not keep the cache from filling again.
+func TestCacheFillsAfterFailures(t *testing.T) {
+	t.Parallel()
+	real, _ := newStore(t)
+	fill(t, real, 65)
+	store := &faulty{Store: real}
+	e := start(t, store, engine.Options{CacheSize: 1}, 0) // One place for the accounts 1 and 65.
+	post(t, e, topUp("fill", 65, 1))
+	for name, fail := range map[string]func(){
+		"a change that cannot be": func() {
+			_, _, err := e.SetCreditLimit(ctx, sms(65), ledger.MaxAmount)
+			wantCode(t, err, ledger.AmountOutOfRange)
+		},
+		"a fault": func() {
+			store.plan(unknownAndNotDone)
+			_, _, err := e.Post(ctx, charge("k", 65, 1))
+			wantCode(t, err, ledger.OutcomeUnknown)
+		},
+	} {
+		wallet(t, e, 1)
+		fail()
+		store.count = 0
+		for range 3 {
+			wallet(t, e, 65)
+		}
+		check(t, "readings of the store after "+name, store.count, 1)
 	}
 }
 

@@ -183,6 +183,8 @@ type faulty struct {
 	next  []func(write func() error) error // one for each write to come
 	reads func(id ledger.AccountID)        // called after each reading of a holder
 	count int                              // of holders that were read
+
+	complete func()
 }
 
 // plan says how the next write goes.
@@ -192,8 +194,26 @@ func (f *faulty) plan(fn ...func(write func() error) error) {
 	f.next = append(f.next, fn...)
 }
 
+// beforeCommit sets what is called when a transaction is complete but not committed.
+func (f *faulty) beforeCommit(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.complete = fn
+}
+
 func (f *faulty) Write(ctx context.Context, fn func(engine.Tx) error) error {
-	write := func() error { return f.Store.Write(ctx, fn) }
+	write := func() error {
+		return f.Store.Write(ctx, func(tx engine.Tx) error {
+			err := fn(tx)
+			f.mu.Lock()
+			hook := f.complete
+			f.mu.Unlock()
+			if hook != nil {
+				hook()
+			}
+			return err
+		})
+	}
 	f.mu.Lock()
 	if len(f.next) == 0 {
 		f.mu.Unlock()

@@ -20,18 +20,20 @@ const maxBody = 64 << 10
 
 // writeJSON sends a reply. Money is never cached on the way.
 func writeJSON(w http.ResponseWriter, status int, contentType string, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // no browser runs this, and people read it
+	if err := encoder.Encode(value); err != nil {
 		// The replies are plain structs of texts and numbers: this cannot fail.
 		http.Error(w, "", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
 	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	w.Write(body) //nolint:errcheck // A client that went away cannot be told so.
+	w.Write(body.Bytes()) //nolint:errcheck // A client that went away cannot be told so.
 }
 
 func reply(w http.ResponseWriter, status int, value any) {

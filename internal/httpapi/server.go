@@ -4,6 +4,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path"
 	"strings"
@@ -31,9 +32,7 @@ func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unmatched(w, r, mux) })
 	routes := api.HandlerWithOptions(s, api.StdHTTPServerOptions{
 		BaseRouter: mux,
-		ErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) {
-			s.fail(w, r, ledger.Errorf(ledger.InvalidRequest, "%s", parameterError(err)))
-		},
+		ErrorHandlerFunc: s.failParameter,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The mux would redirect to the cleaned path. That is in no contract,
@@ -54,10 +53,30 @@ func isClean(escaped string) bool {
 
 var errNoPath = ledger.Errorf(ledger.NotFound, "there is nothing at this path").WithHint("/openapi.yaml lists the paths")
 
-// parameterError shortens what the generated code says about a parameter.
-func parameterError(err error) string {
-	message, _, _ := strings.Cut(err.Error(), ":")
-	return message
+// failParameter answers a request whose path, query or headers the generated
+// code could not read. It does so before any handler runs, so whoever asks is
+// made known here, as everywhere, before anything else is said.
+func (s *server) failParameter(w http.ResponseWriter, r *http.Request, err error) {
+	if _, err := s.authenticate(w, r); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var missing *api.RequiredHeaderError
+	var format *api.InvalidParamFormatError
+	var many *api.TooManyValuesForParamError
+	switch {
+	case errors.As(err, &missing):
+		err = ledger.Errorf(ledger.InvalidRequest, "the header %s is missing", missing.ParamName).
+			WithHint("give each movement a key of its own, and its retries the same one")
+	case errors.As(err, &format):
+		err = ledger.Errorf(ledger.InvalidRequest, "%s does not have the form that it should", format.ParamName).
+			WithHint("/openapi.yaml describes it")
+	case errors.As(err, &many):
+		err = ledger.Errorf(ledger.InvalidRequest, "%s stands more than once", many.ParamName)
+	default:
+		err = ledger.Errorf(ledger.InvalidRequest, "a parameter of the request cannot be read").WithHint("/openapi.yaml describes them")
+	}
+	s.fail(w, r, err)
 }
 
 // unmatched answers a request that no route takes.

@@ -1,9 +1,8 @@
 package acceptance
 
 import (
-	"encoding/json"
-
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"os"
 	"strings"

@@ -142,10 +142,12 @@ func TestREST(t *testing.T) {
 func (r *rest) testAccounts(t *testing.T) {
 	long := strings.Repeat("ü", 101)
 	r.walk(t, []step{
-		{"operator", "POST", "/v1/accounts", `{"name":"Lotus Travel","currency":"CNY","id":1042,"external_reference":"crm-77","metadata":{"tier":"gold"}}`, 201,
+		{
+			"operator", "POST", "/v1/accounts", `{"name":"Lotus Travel","currency":"CNY","id":1042,"external_reference":"crm-77","metadata":{"tier":"gold"}}`, 201,
 			`{"id":1042,"name":"Lotus Travel","currency":"CNY","status":"active","external_reference":"crm-77","metadata":{"tier":"gold"},"wallets":[` +
 				`{"account":1042,"wallet":"sms","currency":"CNY","balance":"0","held":"0","credit_limit":"0","available":"0","version":0},` +
-				`{"account":1042,"wallet":"voip","currency":"CNY","balance":"0","held":"0","credit_limit":"0","available":"0","version":0}],"created_at":"20`},
+				`{"account":1042,"wallet":"voip","currency":"CNY","balance":"0","held":"0","credit_limit":"0","available":"0","version":0}],"created_at":"20`,
+		},
 		{"operator", "POST", "/v1/accounts", `{"name":"Lotus Travel","currency":"CNY","id":1042}`, 409, "conflict"},
 		{"operator", "POST", "/v1/accounts", `{"name":"Lotus Travel","currency":"CNY","external_reference":"crm-77"}`, 409, "conflict"},
 		{"operator", "POST", "/v1/accounts", `{"name":"花","currency":"VND"}`, 201, `"name":"花","currency":"VND"`},
@@ -189,8 +191,10 @@ func (r *rest) testAccounts(t *testing.T) {
 
 func (r *rest) testWallets(t *testing.T) {
 	r.walk(t, []step{
-		{"operator", "PUT", "/v1/accounts/1042/wallets/sms", `{"credit_limit":"100.5"}`, 200,
-			`{"account":1042,"wallet":"sms","currency":"CNY","balance":"0","held":"0","credit_limit":"100.5","available":"100.5","version":0}`},
+		{
+			"operator", "PUT", "/v1/accounts/1042/wallets/sms", `{"credit_limit":"100.5"}`, 200,
+			`{"account":1042,"wallet":"sms","currency":"CNY","balance":"0","held":"0","credit_limit":"100.5","available":"100.5","version":0}`,
+		},
 		{"operator", "PUT", "/v1/accounts/1042/wallets/rcs", `{"credit_limit":"0"}`, 201, `"wallet":"rcs"`},
 		{"operator", "PUT", "/v1/accounts/1042/wallets/rcs", `{"credit_limit":"1"}`, 200, `"credit_limit":"1"`},
 		{"operator", "GET", "/v1/accounts/1042/wallets/rcs", ``, 200, `"credit_limit":"1","available":"1"`},
@@ -216,8 +220,10 @@ func (r *rest) testKeys(t *testing.T) {
 	const odd = `a/b%c?d#e&f+g"h`
 	r.walk(t, []step{
 		{"operator", "POST", "/v1/accounts/1042/keys", `{}`, 201, `"account":1042,"scopes":["balance:read"],"allow_list":[]`},
-		{"operator", "POST", "/v1/accounts/1042/keys", `{"id":"OLD","secret":"S3CR3T-0123456789","allow_list":["203.0.113.9","2001:DB8::1/32"],"expires_at":"2099-01-31T01:00:00+01:00"}`, 201,
-			`{"id":"OLD","secret":"S3CR3T-0123456789","auth_secret":"OLDS3CR3T-0123456789","account":1042,"scopes":["balance:read"],"allow_list":["203.0.113.9/32","2001:db8::/32"],"expires_at":"2099-01-31T00:00:00.000000Z","last4":"6789","status":"active","created_at":"20`},
+		{
+			"operator", "POST", "/v1/accounts/1042/keys", `{"id":"OLD","secret":"S3CR3T-0123456789","allow_list":["203.0.113.9","2001:DB8::1/32"],"expires_at":"2099-01-31T01:00:00+01:00"}`, 201,
+			`{"id":"OLD","secret":"S3CR3T-0123456789","auth_secret":"OLDS3CR3T-0123456789","account":1042,"scopes":["balance:read"],"allow_list":["203.0.113.9/32","2001:db8::/32"],"expires_at":"2099-01-31T00:00:00.000000Z","last4":"6789","status":"active","created_at":"20`,
+		},
 		{"operator", "POST", "/v1/accounts/1042/keys", `{"id":"OLD","secret":"S3CR3T-other"}`, 409, "conflict"},
 		{"operator", "POST", "/v1/accounts/1042/keys", `{"id":"OL","secret":"DS3CR3T-0123456789"}`, 409, "conflict"}, // the same authSecret
 		{"operator", "POST", "/v1/accounts/1042/keys", `{"id":"NEW"}`, 400, "invalid_request"},

@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			// A server that is not told where gets a free port.
 			e.Setenv("SALDO_LISTEN", "127.0.0.1:0")
 			e.Setenv("SECRET", saldotest.Secret)
+			e.Setenv("GORACE", saldotest.RaceOptions)
 			e.Values["servers"] = map[string]*saldotest.Server{}
 			e.Values["t"] = e.T()
 			return nil

@@ -71,4 +71,3 @@ func TestGracefulStop(t *testing.T) {
 		t.Errorf("after the restart: %+v, %v", wallet, err)
 	}
 }
-

@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(saldotest.Main(m)) }
 
 var (
-	rounds = flag.Int("rounds", 20, "how often the server is killed")
+	rounds = flag.Int("rounds", 20, "how often the server is killed; a quarter of it with -short")
 	seed   = flag.Uint64("seed", 0, "repeats the random choices of a run; 0 for new ones")
 )
 
@@ -96,6 +96,9 @@ func (h *history) acknowledged() int {
 func TestKill(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
+	}
+	if testing.Short() {
+		*rounds = (*rounds + 3) / 4
 	}
 	t.Logf("to repeat the random choices: -seed %d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 0))

@@ -21,6 +21,10 @@ import (
 // wrong. Stop looks for it in the log of a server, where no secret may be.
 const Secret = "S3CR3T"
 
+// RaceOptions are the value of GORACE for the binary: by default the race
+// detector lets a process sleep for a second at its end.
+const RaceOptions = "atexit_sleep_ms=0"
+
 var (
 	folder string // of the binary; Main makes and removes it
 	build  = sync.OnceValues(buildBinary)
@@ -79,8 +83,7 @@ func Environment(settings ...string) []string {
 	inherited := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "SALDO_")
 	})
-	// The race detector would let every process sleep for a second at its end.
-	return append(append(inherited, "GORACE=atexit_sleep_ms=0"), settings...)
+	return append(append(inherited, "GORACE="+RaceOptions), settings...)
 }
 
 // Result is what a command of the binary did.

@@ -105,10 +105,12 @@ func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 		// Where the caller gave up, it may have begun all the same.
 		return errors.Join(fmt.Errorf("begin: %w", err), w.undo())
 	}
-	if err := fn(&tx{w}); err != nil {
+	// A statement that was interrupted because the caller gave up does not
+	// always say so, and then half a transaction would be committed.
+	if err := errors.Join(fn(&tx{w}), ctx.Err()); err != nil {
 		return errors.Join(err, w.undo())
 	}
-	if _, err := w.commit.ExecContext(ctx); err != nil {
+	if _, err := w.commit.ExecContext(context.WithoutCancel(ctx)); err != nil {
 		// A write or sync that failed on the way may still have left the
 		// commit in the log, where a restart would find it.
 		return errors.Join(fmt.Errorf("%w: commit: %w", engine.ErrCommitUnknown, err), w.undo())

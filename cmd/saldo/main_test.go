@@ -64,7 +64,10 @@ func (l *locked) String() string {
 func command(t *testing.T, args ...string) (out, errs string, status int) {
 	t.Helper()
 	var o, e locked
-	status = run(t.Context(), cli.Streams{In: strings.NewReader(""), Out: &o, Err: &e}, args)
+	// A server that was not meant to start fails its test and does not block it.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	status = run(ctx, cli.Streams{In: strings.NewReader(""), Out: &o, Err: &e}, args)
 	return o.String(), e.String(), status
 }
 
@@ -397,6 +400,17 @@ func TestDemo(t *testing.T) {
 	// A line for each request would bury what the demo prints.
 	if s.err.String() != "" {
 		t.Errorf("the log says %s", s.err)
+	}
+}
+
+// SALDO_DB is set for other commands too, and must not stand in a demo's way or
+// become its ledger.
+func TestDemoBesideALedger(t *testing.T) {
+	db, secret := newLedger(t)
+	t.Setenv("SALDO_DB", db)
+	s := serve(t, "--demo", "--listen", "127.0.0.1:0")
+	if got := s.list(t, secret); got != 401 {
+		t.Errorf("the demo serves the ledger: status %d", got)
 	}
 }
 

@@ -84,7 +84,7 @@ func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
 			return addressHint(err)
 		}
 		printDemo(streams, demo)
-		return c.wait(ctx, demo.App.Done(), demo.Close, options.Log)
+		return c.wait(ctx, demo.Done(), demo.Close, options.Log)
 	}
 	running, err := app.Start(ctx, options)
 	if err != nil {

@@ -79,7 +79,7 @@ func Start(ctx context.Context, options Options) (_ *App, err error) {
 		return nil, err
 	}
 	metrics.WatchQueue(a.engine.QueueDepth)
-	if err := a.listen(options); err != nil {
+	if err := a.listen(ctx, options); err != nil {
 		return nil, err
 	}
 	a.server = &http.Server{
@@ -95,7 +95,7 @@ func Start(ctx context.Context, options Options) (_ *App, err error) {
 	return a, nil
 }
 
-func (a *App) listen(options Options) error {
+func (a *App) listen(ctx context.Context, options Options) error {
 	var config *tls.Config
 	if a.tls {
 		certificate, err := tls.LoadX509KeyPair(options.TLSCert, options.TLSKey)
@@ -104,7 +104,7 @@ func (a *App) listen(options Options) error {
 		}
 		config = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
-	listener, err := net.Listen("tcp", options.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.Listen)
 	if err != nil {
 		return err
 	}

@@ -52,8 +52,7 @@ type Reader interface {
 // a batch costs a store few statements.
 type Tx interface {
 	// Lock locks the wallets, which are in order and distinct, and reads their
-	// accounts. A holder has at least the wallets asked for, where they exist;
-	// an account or wallet that does not exist is left out.
+	// accounts, each with all its wallets. What does not exist is left out.
 	Lock(ctx context.Context, wallets []ledger.WalletRef) (map[ledger.AccountID]*ledger.Holder, error)
 	// Decided reads the transactions among ids that are already decided.
 	Decided(ctx context.Context, ids []ledger.TransactionID) (map[ledger.TransactionID]*ledger.Transaction, error)

@@ -23,7 +23,7 @@ type Report struct {
 	Problems []string `json:"problems"`
 }
 
-func (r *Report) problem(format string, args ...any) {
+func (r *Report) problemf(format string, args ...any) {
 	r.ProblemCount++
 	if len(r.Problems) < maxProblems {
 		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
@@ -41,8 +41,10 @@ func (r *Report) problem(format string, args ...any) {
 func Verify(ctx context.Context, store Reader, progress func(Report)) (*Report, error) {
 	report := &Report{Problems: []string{}}
 	err := store.Snapshot(ctx, func(snapshot Snapshot) error {
-		v := verifier{Report: report, snapshot: snapshot, progress: progress,
-			wallets: make(map[string]*ledger.Total), movements: make(map[systemKey]*ledger.Total)}
+		v := verifier{
+			Report: report, snapshot: snapshot, progress: progress,
+			wallets: make(map[string]*ledger.Total), movements: make(map[systemKey]*ledger.Total),
+		}
 		if err := v.chains(ctx); err != nil {
 			return err
 		}
@@ -102,7 +104,7 @@ func (v *verifier) strays(ctx context.Context, entries *entryReader, next *ledge
 			return err
 		}
 		v.Entries++
-		v.problem("entry %d of wallet %s of account %d: there is no such wallet", entry.Version, entry.Service, entry.Account)
+		v.problemf("entry %d of wallet %s of account %d: there is no such wallet", entry.Version, entry.Service, entry.Account)
 		entries.skip()
 	}
 }
@@ -128,19 +130,19 @@ func (v *verifier) chain(ctx context.Context, row *WalletRow, entries *entryRead
 	}
 	where := fmt.Sprintf("wallet %s of account %d", row.Service, row.Account)
 	if row.Currency == "" {
-		v.problem("%s: its account is missing", where)
+		v.problemf("%s: its account is missing", where)
 	}
 	if row.Version != run.Version {
-		v.problem("%s: its last entry is number %d, the wallet says %d", where, run.Version, row.Version)
+		v.problemf("%s: its last entry is number %d, the wallet says %d", where, run.Version, row.Version)
 	}
 	if row.Balance != run.Balance {
-		v.problem("%s: its entries add up to %s, the wallet says %s", where, run.Balance, row.Balance)
+		v.problemf("%s: its entries add up to %s, the wallet says %s", where, run.Balance, row.Balance)
 	}
 	if row.Held != run.Held {
-		v.problem("%s: by its entries %s is held, the wallet says %s", where, run.Held, row.Held)
+		v.problemf("%s: by its entries %s is held, the wallet says %s", where, run.Held, row.Held)
 	}
 	if row.Head != run.Head {
-		v.problem("%s: its chain does not end at the wallet's head", where)
+		v.problemf("%s: its chain does not end at the wallet's head", where)
 	}
 	addTo(v.wallets, row.Currency, row.Balance)
 	return nil
@@ -150,23 +152,23 @@ func (v *verifier) chain(ctx context.Context, row *WalletRow, entries *entryRead
 func (v *verifier) entry(run *ledger.Wallet, entry *EntryRow, currency string) {
 	where := fmt.Sprintf("entry %d of wallet %s of account %d", entry.Version, entry.Service, entry.Account)
 	if entry.Version != run.Version+1 {
-		v.problem("%s: it follows number %d", where, run.Version)
+		v.problemf("%s: it follows number %d", where, run.Version)
 	}
 	balance, err := run.Balance.Add(entry.Amount)
 	if err != nil || balance != entry.Balance {
-		v.problem("%s: %s and %s do not make its balance %s", where, run.Balance, entry.Amount, entry.Balance)
+		v.problemf("%s: %s and %s do not make its balance %s", where, run.Balance, entry.Amount, entry.Balance)
 	}
 	if cause := entry.Cause; cause == nil {
-		v.problem("%s: its transaction %s is missing", where, entry.Transaction)
+		v.problemf("%s: its transaction %s is missing", where, entry.Transaction)
 	} else {
 		if entry.Hash != entry.ChainHash(run.Head, cause.RequestHash) {
-			v.problem("%s: its hash does not follow from what it says", where)
+			v.problemf("%s: its hash does not follow from what it says", where)
 		}
 		if cause.Rejection != "" {
-			v.problem("%s: its transaction %s was rejected", where, cause.ID)
+			v.problemf("%s: its transaction %s was rejected", where, cause.ID)
 		}
 		if !caused(cause, &entry.Entry) {
-			v.problem("%s: it is not what its transaction %s does", where, cause.ID)
+			v.problemf("%s: it is not what its transaction %s does", where, cause.ID)
 		}
 		if counterpart := cause.Kind.Counterpart(); counterpart != "" {
 			addTo(v.movements, systemKey{counterpart, currency}, -entry.Amount)
@@ -212,17 +214,17 @@ func (v *verifier) transactions(ctx context.Context) error {
 }
 
 func (v *verifier) transaction(t *TransactionRow) {
-	if t.Request.Hash() != t.RequestHash || t.ID != ledger.NewTransactionID(t.Scope, t.IdempotencyKey) {
-		v.problem("transaction %s: what it says is not what was posted", t.ID)
+	if t.Hash() != t.RequestHash || t.ID != ledger.NewTransactionID(t.Scope, t.IdempotencyKey) {
+		v.problemf("transaction %s: what it says is not what was posted", t.ID)
 	}
 	if t.Rejection != "" {
 		return
 	}
 	if t.Entry == nil || t.Entry.Transaction != t.ID || t.Entry.Balance != t.Balance || t.Entry.Held != t.Held {
-		v.problem("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.Version, t.Wallet.Service, t.Wallet.Account)
+		v.problemf("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.Version, t.Wallet.Service, t.Wallet.Account)
 	}
 	if t.Kind == ledger.Transfer && (t.ToEntry == nil || t.ToEntry.Transaction != t.ID) {
-		v.problem("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.ToVersion, t.To.Service, t.To.Account)
+		v.problemf("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.ToVersion, t.To.Service, t.To.Account)
 	}
 }
 
@@ -241,7 +243,7 @@ func (v *verifier) zero(ctx context.Context) error {
 			expected = new(ledger.Total)
 		}
 		if !s.Total.Equal(expected) {
-			v.problem("system account %s in %s: by the entries it has %s, it says %s", s.Account, s.Currency, expected, &s.Total)
+			v.problemf("system account %s in %s: by the entries it has %s, it says %s", s.Account, s.Currency, expected, &s.Total)
 		}
 		delete(v.movements, key)
 		if v.wallets[s.Currency] == nil {
@@ -251,12 +253,12 @@ func (v *verifier) zero(ctx context.Context) error {
 	}
 	for key, total := range v.movements {
 		if !total.IsZero() {
-			v.problem("system account %s in %s: by the entries it has %s, it is missing", key.account, key.currency, total)
+			v.problemf("system account %s in %s: by the entries it has %s, it is missing", key.account, key.currency, total)
 		}
 	}
 	for currency, total := range v.wallets {
 		if !total.IsZero() {
-			v.problem("all accounts in %s add up to %s, not to zero", currency, total)
+			v.problemf("all accounts in %s add up to %s, not to zero", currency, total)
 		}
 	}
 	return nil

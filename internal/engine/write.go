@@ -50,6 +50,9 @@ func (e *Engine) change(ctx context.Context, fn func(ctx context.Context, tx Tx)
 // submit puts a write on the queue and waits for its result. A caller that
 // goes away does not take its write back: it may already be decided.
 func (e *Engine) submit(ctx context.Context, w *write) result {
+	if ctx.Err() != nil {
+		return result{err: errGivenUp}
+	}
 	w.reply = make(chan result, 1)
 	if err := e.enqueue(w); err != nil {
 		return result{err: err}
@@ -58,10 +61,12 @@ func (e *Engine) submit(ctx context.Context, w *write) result {
 	case r := <-w.reply:
 		return r
 	case <-ctx.Done():
-		return result{err: ledger.Errorf(ledger.OutcomeUnknown, "the request was given up before its outcome was known").
-			WithHint("send it again with the same idempotency key")}
+		return result{err: errGivenUp}
 	}
 }
+
+var errGivenUp = ledger.Errorf(ledger.OutcomeUnknown, "the request was given up before its outcome was known").
+	WithHint("send it again with the same idempotency key")
 
 func (e *Engine) enqueue(w *write) error {
 	e.closing.RLock()
@@ -186,8 +191,7 @@ func (e *Engine) commitTime() time.Time {
 // did wrong goes to the log alone; and since it is then in doubt what the store
 // holds, nothing cached is trusted any more.
 func (e *Engine) fault(ctx context.Context, err error) error {
-	var expected *ledger.Error
-	if errors.As(err, &expected) {
+	if expected, ok := errors.AsType[*ledger.Error](err); ok {
 		e.holders.release()
 		e.keys.release()
 		return expected

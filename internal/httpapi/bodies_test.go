@@ -133,19 +133,29 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// What encoding/json is liberal about is on record here: of members with the
-// same name the last counts, and case makes no difference.
-func TestLiberalBodies(t *testing.T) {
+// Of two members with one name a program reads the first and another the last,
+// so such a body says two things at once.
+func TestMembersStandOnceAndAsSpelled(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
-	for name, body := range map[string]string{
-		"twice": `{"name":"first","name":"last","currency":"CNY"}`,
-		"case":  ` {"NAME":"first","Name":"last","currency":"CNY"}` + "\r\n",
+	for body, want := range map[string]string{
+		`{"name":"first","name":"last","currency":"CNY"}`:                     `invalid_request: member "name" stands twice`,
+		` {"NAME":"first","currency":"CNY"}`:                                  `invalid_request: unknown member "NAME" (/openapi.yaml lists the members, in lower case)`,
+		`{"n\u0061me":"first","currency":"CNY"}`:                              `invalid_request: unknown member "n\\u0061me" (/openapi.yaml lists the members, in lower case)`,
+		`{"metadata":{"a":"1","B":"{\"name\":"},"name":"x","currency":"CNY"}`: "",
 	} {
 		rec := h.do("POST", "/v1/accounts", body, as(h.root))
-		wantStatus(t, rec, 201)
-		if account := read[api.Account](t, rec); account.Name != "last" {
-			t.Errorf("%s: the name is %q", name, account.Name)
+		if want == "" {
+			wantStatus(t, rec, 201)
+			continue
+		}
+		problem := wantProblem(t, rec, ledger.InvalidRequest)
+		got := string(problem.Code) + ": " + problem.Detail
+		if problem.Hint != "" {
+			got += " (" + problem.Hint + ")"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
 		}
 	}
 }
@@ -165,15 +175,18 @@ func TestBodyBreaksOff(t *testing.T) {
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
-	const again = " (start again without a cursor)"
+	const (
+		again     = " (start again without a cursor)"
+		described = " (/openapi.yaml describes it)"
+	)
 	for target, want := range map[string]string{
 		"/v1/accounts/0":                            "not_found: there is no account 0",
 		"/v1/accounts/-5":                           "not_found: there is no account -5",
 		"/v1/accounts/77":                           "not_found: there is no account 77",
-		"/v1/accounts/abc":                          "invalid_request: Invalid format for parameter account",
-		"/v1/accounts/1.0":                          "invalid_request: Invalid format for parameter account",
-		"/v1/accounts/2147483648":                   "invalid_request: Invalid format for parameter account",
-		"/v1/accounts/%20":                          "invalid_request: Invalid format for parameter account",
+		"/v1/accounts/abc":                          "invalid_request: account does not have the form that it should" + described,
+		"/v1/accounts/1.0":                          "invalid_request: account does not have the form that it should" + described,
+		"/v1/accounts/2147483648":                   "invalid_request: account does not have the form that it should" + described,
+		"/v1/accounts/%20":                          "invalid_request: account does not have the form that it should" + described,
 		"/v1/accounts/0/keys":                       "not_found: there is no account 0",
 		"/v1/accounts/-1/keys":                      "not_found: there is no account -1",
 		"/v1/accounts/77/keys":                      "not_found: there is no account 77",
@@ -184,10 +197,10 @@ func TestParameters(t *testing.T) {
 		"/v1/accounts?limit=-1":                     "invalid_request: limit must be between 1 and 500",
 		"/v1/accounts?limit=501":                    "invalid_request: limit must be between 1 and 500",
 		"/v1/keys?limit=501":                        "invalid_request: limit must be between 1 and 500",
-		"/v1/accounts?limit=many":                   "invalid_request: Invalid format for parameter limit",
-		"/v1/accounts?limit=":                       "invalid_request: Invalid format for parameter limit",
-		"/v1/accounts?limit=1&limit=2":              "invalid_request: Invalid format for parameter limit",
-		"/v1/accounts?limit=99999999999999999999":   "invalid_request: Invalid format for parameter limit",
+		"/v1/accounts?limit=many":                   "invalid_request: limit does not have the form that it should" + described,
+		"/v1/accounts?limit=":                       "invalid_request: limit does not have the form that it should" + described,
+		"/v1/accounts?limit=1&limit=2":              "invalid_request: limit does not have the form that it should" + described,
+		"/v1/accounts?limit=99999999999999999999":   "invalid_request: limit does not have the form that it should" + described,
 		"/v1/accounts?cursor=":                      "invalid_request: the cursor is not one that a page gave" + again,
 		"/v1/accounts?cursor=garbage!":              "invalid_request: the cursor is not one that a page gave" + again,
 		"/v1/accounts?cursor=MQ%3D%3D":              "invalid_request: the cursor is not one that a page gave" + again, // "1", but padded
@@ -239,7 +252,10 @@ func TestParameters(t *testing.T) {
 	}
 	// Account 0 means the operator elsewhere, and a stranger is told nothing at all.
 	wantProblem(t, h.do("POST", "/v1/accounts/0/keys", `{"scopes":["admin"]}`), ledger.Unauthorized)
-	wantProblem(t, h.do("GET", "/v1/accounts/0/keys", ""), ledger.Unauthorized)
+	for _, route := range []string{"GET /v1/accounts/0/keys", "GET /v1/accounts/abc", "GET /v1/accounts?limit=many", "POST /v1/transactions"} {
+		method, target, _ := strings.Cut(route, " ")
+		wantProblem(t, h.do(method, target, "{}"), ledger.Unauthorized)
+	}
 	longest := strings.Repeat("w", 16)
 	wantStatus(t, h.do("PUT", "/v1/accounts/1/wallets/"+longest, `{"credit_limit":"1"}`, as(h.root)), 201)
 	wantStatus(t, h.do("PUT", "/v1/accounts/1/wallets/"+longest, `{"credit_limit":"2"}`, as(h.root)), 200)
@@ -258,9 +274,9 @@ func TestIdempotencyKeys(t *testing.T) {
 		keys []string
 		want string
 	}{
-		{"missing", nil, "Header parameter Idempotency-Key is required, but not found"},
-		{"empty", []string{""}, "Invalid format for parameter Idempotency-Key"},
-		{"two", []string{"a", "b"}, "Expected one value for Idempotency-Key, got 2"},
+		{"missing", nil, "the header Idempotency-Key is missing (give each movement a key of its own, and its retries the same one)"},
+		{"empty", []string{""}, "Idempotency-Key does not have the form that it should (/openapi.yaml describes it)"},
+		{"two", []string{"a", "b"}, "Idempotency-Key stands more than once"},
 		{"too long", []string{strings.Repeat("k", 256)}, shape},
 		{"a space", []string{"a b"}, shape},
 		{"not ASCII", []string{"schlüssel"}, shape},
@@ -331,10 +347,10 @@ func TestPages(t *testing.T) {
 		t.Errorf("%+v and %+v", first, second)
 	}
 	// An empty list is a list, not null.
-	if rec := h.do("GET", "/v1/accounts/2/keys", "", as(h.root)); rec.Body.String() != `{"items":[]}` {
+	if rec := h.do("GET", "/v1/accounts/2/keys", "", as(h.root)); rec.Body.String() != "{\"items\":[]}\n" {
 		t.Errorf("%s", rec.Body)
 	}
-	if rec := h.do("GET", "/v1/accounts?cursor=MjE0NzQ4MzY0Nw", "", as(h.root)); !bytes.Equal(rec.Body.Bytes(), []byte(`{"items":[]}`)) {
+	if rec := h.do("GET", "/v1/accounts?cursor=MjE0NzQ4MzY0Nw", "", as(h.root)); !bytes.Equal(rec.Body.Bytes(), []byte("{\"items\":[]}\n")) {
 		t.Errorf("after the largest id: %s", rec.Body)
 	}
 }

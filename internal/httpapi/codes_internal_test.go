@@ -98,7 +98,7 @@ func TestForeignErrorsStayInside(t *testing.T) {
 	rec := httptest.NewRecorder()
 	s.fail(rec, httptest.NewRequest(http.MethodGet, "/", http.NoBody), wrapped{io.ErrClosedPipe})
 	const want = `{"type":"urn:saldo:problem:internal_error","title":"Internal Server Error","status":500,"code":"internal_error",` +
-		`"detail":"something went wrong here","hint":"the server's log says what; the request may be sent again"}`
+		`"detail":"something went wrong here","hint":"the server's log says what; the request may be sent again"}` + "\n"
 	if rec.Code != 500 || rec.Body.String() != want {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}

@@ -96,7 +96,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return errNotObject // null, which the decoder takes for an object without members
 	}
-	return nil
+	return checkMembers(body)
 }
 
 var errNotObject = ledger.Errorf(ledger.InvalidRequest, "the body is not a JSON object")

@@ -221,16 +221,16 @@ func TestDocumentIsServed(t *testing.T) {
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
-	if rec := h.do("GET", "/readyz", ""); rec.Code != 200 || rec.Body.String() != `{"status":"ok"}` {
+	if rec := h.do("GET", "/readyz", ""); rec.Code != 200 || rec.Body.String() != "{\"status\":\"ok\"}\n" {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	if err := h.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rec := h.do("GET", "/readyz", ""); rec.Code != 503 || rec.Body.String() != `{"status":"unavailable"}` {
+	if rec := h.do("GET", "/readyz", ""); rec.Code != 503 || rec.Body.String() != "{\"status\":\"unavailable\"}\n" {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
-	if rec := h.do("GET", "/healthz", ""); rec.Code != 200 || rec.Body.String() != `{"status":"ok"}` {
+	if rec := h.do("GET", "/healthz", ""); rec.Code != 200 || rec.Body.String() != "{\"status\":\"ok\"}\n" {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }

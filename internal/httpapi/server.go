@@ -31,7 +31,7 @@ func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unmatched(w, r, mux) })
 	routes := api.HandlerWithOptions(s, api.StdHTTPServerOptions{
-		BaseRouter: mux,
+		BaseRouter:       mux,
 		ErrorHandlerFunc: s.failParameter,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -200,7 +200,7 @@ func TestTransactionReply(t *testing.T) {
 		t.Errorf("created at %s", got.CreatedAt)
 	}
 	rec = h.do("GET", "/v1/accounts/1/wallets/sms", "", as(h.root))
-	const wallet = `{"account":1,"wallet":"sms","currency":"CNY","balance":"-18.383","held":"0","credit_limit":"100","available":"81.617","version":1}`
+	const wallet = `{"account":1,"wallet":"sms","currency":"CNY","balance":"-18.383","held":"0","credit_limit":"100","available":"81.617","version":1}` + "\n"
 	if rec.Body.String() != wallet {
 		t.Errorf("%s", rec.Body)
 	}

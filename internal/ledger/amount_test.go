@@ -164,7 +164,8 @@ func parseOracle(text string) (ledger.Amount, error) {
 func checkParse(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, text string) {
+}, text string,
+) {
 	t.Helper()
 	got, err := ledger.ParseAmount(text)
 	want, wantErr := parseOracle(text)

@@ -121,7 +121,7 @@ func TestCodeOf(t *testing.T) {
 		// What is not ours says nothing to a caller.
 		{io.EOF, ledger.Internal},
 		{ledger.ErrAmountRange, ledger.Internal},
-		{fmt.Errorf("only text: %s", e), ledger.Internal},
+		{errors.New("only text: " + e.Error()), ledger.Internal},
 	}
 	for _, tt := range tests {
 		if got := ledger.CodeOf(tt.err); got != tt.want {

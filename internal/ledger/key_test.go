@@ -121,7 +121,7 @@ func TestKeyAdmits(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var key ledger.Key
-		for _, network := range strings.Fields(tt.networks) {
+		for network := range strings.FieldsSeq(tt.networks) {
 			key.AllowList = append(key.AllowList, netip.MustParsePrefix(network))
 		}
 		if got := key.Admits(netip.MustParseAddr(tt.addr)); got != tt.want {

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -192,9 +193,7 @@ func mutations(t interface{ Fatalf(string, ...any) }, target any, check func(fie
 			m := before.Interface().(ledger.Metadata)
 			changed := func(change func(ledger.Metadata)) {
 				copied := ledger.Metadata{}
-				for k, text := range m {
-					copied[k] = text
-				}
+				maps.Copy(copied, m)
 				change(copied)
 				v.Set(reflect.ValueOf(copied))
 			}

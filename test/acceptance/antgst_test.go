@@ -123,9 +123,12 @@ func sendPart(t *testing.T, w *world, part string) (status, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer shut(t, conn)
 	w.Count(1)
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: saldo\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", antgstPath, len(part)+1, part)
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: saldo\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", antgstPath, len(part)+1, part)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +57,7 @@ func options() *openapi3filter.Options {
 // "" where the contract has none at this path with this method.
 func (c *contract) judge(r *http.Request, body []byte, reply saldotest.Reply) (id string, err error) {
 	// The router compares the path with the server's, which is "/".
-	request := r.Clone(context.Background())
+	request := r.Clone(r.Context())
 	request.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
 	request.Body = io.NopCloser(bytes.NewReader(body))
 	if request.Method == http.MethodHead {
@@ -71,13 +70,13 @@ func (c *contract) judge(r *http.Request, body []byte, reply saldotest.Reply) (i
 		return "", c.judgeUnknown(reply)
 	}
 	input := &openapi3filter.RequestValidationInput{Request: request, PathParams: parameters, Route: route, Options: options()}
-	requestErr := openapi3filter.ValidateRequest(context.Background(), input)
+	requestErr := openapi3filter.ValidateRequest(r.Context(), input)
 	if reply.Status >= 400 {
 		requestErr = nil
 	}
 	response := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: reply.Status, Header: reply.Header, Options: options()}
 	response.SetBodyBytes([]byte(reply.Body))
-	responseErr := openapi3filter.ValidateResponse(context.Background(), response)
+	responseErr := openapi3filter.ValidateResponse(r.Context(), response)
 	if reply.Status >= 400 {
 		responseErr = errors.Join(responseErr, c.judgeProblem(route.Path, reply))
 	}

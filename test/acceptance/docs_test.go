@@ -159,6 +159,7 @@ func complete(command string) bool {
 
 // runSession runs the examples of a session and compares their output.
 func runSession(t *testing.T, examples []example) {
+	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip(err)
 	}
@@ -245,16 +246,16 @@ func startShell(t *testing.T, port string) *shell {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	writer.Close()
+	shut(t, writer)
 	s.input, s.output = input, bufio.NewReader(reader)
 	t.Cleanup(func() {
 		if err := syscall.Kill(-command.Process.Pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Error(err)
 		}
-		input.Close()
-		command.Wait()                //nolint:errcheck // It was told to end.
-		io.Copy(io.Discard, s.output) //nolint:errcheck // Until the last process of the session has ended.
-		reader.Close()
+		shut(t, input)
+		command.Wait()
+		io.Copy(io.Discard, s.output)
+		shut(t, reader)
 	})
 	return s
 }
@@ -308,7 +309,7 @@ func awaitListener(t *testing.T, command string, ports map[string]string) {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
-			conn.Close()
+			shut(t, conn)
 			return
 		}
 	}
@@ -322,7 +323,7 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer shut(t, listener)
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 

@@ -60,7 +60,7 @@ func ruin(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer shut(t, file)
 	info, err := file.Stat()
 	if err != nil {
 		t.Fatal(err)

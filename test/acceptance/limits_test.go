@@ -142,8 +142,8 @@ func TestRateLimit(t *testing.T) {
 				begins(t, replies[n], expected)
 				header := replies[n].Header
 				left := strconv.Itoa(max(0, 1-n))
-				if header.Get("RateLimit") != `"account";r=`+left+`;t=1` || header.Get("RateLimit-Policy") != `"account";q=2;w=1` {
-					t.Errorf("reply %d: RateLimit %q, RateLimit-Policy %q", n, header.Values("RateLimit"), header.Values("RateLimit-Policy"))
+				if header.Get("Ratelimit") != `"account";r=`+left+`;t=1` || header.Get("Ratelimit-Policy") != `"account";q=2;w=1` {
+					t.Errorf("reply %d: RateLimit %q, RateLimit-Policy %q", n, header.Values("Ratelimit"), header.Values("Ratelimit-Policy"))
 				}
 				if after := header.Get("Retry-After"); (after == "1") != (n >= 2) {
 					t.Errorf("reply %d: Retry-After %q", n, after)
@@ -156,7 +156,7 @@ func TestRateLimit(t *testing.T) {
 	t.Run("operator", func(t *testing.T) {
 		for range 20 {
 			reply := w.Send(t, http.MethodGet, "/v1/accounts", "", "Authorization", "Bearer "+w.key)
-			if reply.Status != 200 || reply.Header.Get("RateLimit") != "" {
+			if reply.Status != 200 || reply.Header.Get("Ratelimit") != "" {
 				t.Errorf("got %+v", reply)
 			}
 		}
@@ -171,7 +171,7 @@ func TestNoRateLimit(t *testing.T) {
 		for _, door := range doors {
 			reply := door.ask(t, w, key)
 			begins(t, reply, door.yes)
-			if reply.Header.Get("RateLimit") != "" || reply.Header.Get("RateLimit-Policy") != "" {
+			if reply.Header.Get("Ratelimit") != "" || reply.Header.Get("Ratelimit-Policy") != "" {
 				t.Fatalf("got %+v", reply)
 			}
 		}
@@ -199,7 +199,7 @@ func TestFailureLimit(t *testing.T) {
 				}
 			}
 			begins(t, refused, door.limited)
-			if refused.Header.Get("Retry-After") != "1" || refused.Header.Get("RateLimit") != "" {
+			if refused.Header.Get("Retry-After") != "1" || refused.Header.Get("Ratelimit") != "" {
 				t.Errorf("headers: %v", refused.Header)
 			}
 			begins(t, door.ask(t, w, key, from("198.51.100.2")...), door.yes)

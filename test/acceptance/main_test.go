@@ -4,6 +4,8 @@ package acceptance
 
 import (
 	"encoding/base64"
+	"io"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -171,12 +173,18 @@ func check(t *testing.T, got saldotest.Reply, want want) {
 	}
 }
 
+// shut closes what a test is done with.
+func shut(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // with adds headers to others.
 func with(headers map[string]string, pairs ...string) map[string]string {
 	result := make(map[string]string, len(headers)+len(pairs)/2)
-	for name, value := range headers {
-		result[name] = value
-	}
+	maps.Copy(result, headers)
 	for i := 0; i < len(pairs); i += 2 {
 		result[pairs[i]] = pairs[i+1]
 	}

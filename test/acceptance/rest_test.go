@@ -337,7 +337,7 @@ func (r *rest) testTransactions(t *testing.T) {
 		{"operator", "POST", "/v1/transactions#w5", move("charge", "0.0000001", ``), 400, "invalid_request"},
 		{"operator", "POST", "/v1/transactions#w6", move("charge", "", ``), 400, "invalid_request"},
 		{"operator", "POST", "/v1/transactions#w7", move("gift", "1", ``), 400, "invalid_request"},
-		{"operator", "POST", "/v1/transactions#w8", move("charge", "1", `,"ammount":"2"`), 400, "invalid_request"},
+		{"operator", "POST", "/v1/transactions#w8", move("charge", "1", `,"total":"2"`), 400, "invalid_request"},
 		{"operator", "POST", "/v1/transactions#w9", move("charge", "1", `,"to_account":2`), 400, "invalid_request"},
 		{"operator", "POST", "/v1/transactions#w10", move("transfer", "1", ``), 400, "invalid_request"},
 		{"operator", "POST", "/v1/transactions#w11", move("transfer", "1", `,"to_account":1`), 400, "invalid_request"},
@@ -372,6 +372,7 @@ func (r *rest) testTransactions(t *testing.T) {
 
 // testReplays checks that a retry is answered with the same bytes, also after a restart.
 func (r *rest) testReplays(t *testing.T, a, b api.AccountID) {
+	t.Helper()
 	requests := []step{
 		{path: "p1", body: fmt.Sprintf(`{"account":%d,"wallet":"sms","type":"charge","amount":"1.5","reference":"a","metadata":{"z":"1","a":"<&>"}}`, a), status: 201},
 		{path: "p2", body: fmt.Sprintf(`{"account":%d,"wallet":"sms","type":"charge","amount":"100000"}`, a), status: 402},
@@ -482,8 +483,8 @@ func (r *rest) testCustomers(t *testing.T) {
 			t.Errorf("%s: %+v", as, reply)
 		}
 	}
-	if posted.Header.Get("RateLimit-Policy") != `"account";q=200;w=1` {
-		t.Errorf("RateLimit-Policy is %q", posted.Header.Get("RateLimit-Policy"))
+	if posted.Header.Get("Ratelimit-Policy") != `"account";q=200;w=1` {
+		t.Errorf("RateLimit-Policy is %q", posted.Header.Get("Ratelimit-Policy"))
 	}
 }
 

@@ -23,10 +23,13 @@ func TestGracefulStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer shut(t, conn)
 	body := fmt.Sprintf(`{"account":%d,"wallet":"sms","type":"charge","amount":"3"}`, account)
 	w.Count(1)
-	fmt.Fprintf(conn, "POST /v1/transactions HTTP/1.1\r\nHost: saldo\r\nAuthorization: Bearer %s\r\nIdempotency-Key: last\r\nContent-Length: %d\r\n\r\n%s", w.key, len(body), body[:20])
+	_, err = fmt.Fprintf(conn, "POST /v1/transactions HTTP/1.1\r\nHost: saldo\r\nAuthorization: Bearer %s\r\nIdempotency-Key: last\r\nContent-Length: %d\r\n\r\n%s", w.key, len(body), body[:20])
+	if err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(300 * time.Millisecond) // so that the server has begun with it; nothing outside tells
 
 	stopped := make(chan struct{})
@@ -41,7 +44,7 @@ func TestGracefulStop(t *testing.T) {
 		if err != nil {
 			break
 		}
-		late.Close()
+		shut(t, late)
 		if time.Now().After(deadline) {
 			t.Fatal("a stopping server takes connections")
 		}
@@ -59,6 +62,7 @@ func TestGracefulStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer shut(t, reply.Body)
 	text, err := io.ReadAll(reply.Body)
 	if err != nil || reply.StatusCode != http.StatusCreated || !strings.Contains(string(text), `"balance":"7"`) {
 		t.Errorf("got %d %s, %v", reply.StatusCode, text, err)

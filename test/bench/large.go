@@ -34,7 +34,7 @@ func large(ctx context.Context, binary string, count int) error {
 	if err != nil {
 		return err
 	}
-	defer saldo.stop() //nolint:errcheck // Its numbers are taken by then.
+	defer saldo.stop()
 	ready := time.Since(began)
 	fmt.Printf("%-44s %12s   budget 2s\n", fmt.Sprintf("ready with %d accounts", count), ready.Round(time.Millisecond))
 
@@ -100,8 +100,10 @@ func seedAccount(ctx context.Context, tx engine.Tx, i int, batch *engine.Batch) 
 		return err
 	}
 	credentials := seededKey(i)
-	err := tx.InsertKey(ctx, &ledger.Key{ID: credentials.ID, Digest: credentials.Digest(), Account: id,
-		Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, CreatedAt: time.Now()})
+	err := tx.InsertKey(ctx, &ledger.Key{
+		ID: credentials.ID, Digest: credentials.Digest(), Account: id,
+		Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, CreatedAt: time.Now(),
+	})
 	if err != nil {
 		return err
 	}

@@ -79,12 +79,12 @@ func run(ctx context.Context, binary string, duration time.Duration, rounds int,
 	if err != nil {
 		return err
 	}
-	defer base.stop() //nolint:errcheck // Its numbers are taken by then.
+	defer base.stop()
 	saldo, err := startSaldo(ctx, binary, db)
 	if err != nil {
 		return err
 	}
-	defer saldo.stop() //nolint:errcheck // Its numbers are taken by then.
+	defer saldo.stop()
 
 	rows := table(ctx, dir, base, saldo, operator, duration)
 	needed := map[string]bool{}
@@ -105,7 +105,7 @@ func run(ctx context.Context, binary string, duration time.Duration, rounds int,
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r\x1b[K")
-	print(rows)
+	show(rows)
 	return nil
 }
 
@@ -193,8 +193,8 @@ func prepare(ctx context.Context, db string) (operator ledger.Credentials, err e
 	return operator, err
 }
 
-// print shows the medians, and how they stand to what they are compared with.
-func print(rows []*measurement) {
+// show prints the medians, and how they stand to what they are compared with.
+func show(rows []*measurement) {
 	medians := map[string]float64{}
 	fmt.Printf("%-36s %10s %10s %10s %10s %8s %8s\n", "", "a second", "p50", "p99", "server cpu", "ratio", "budget")
 	for _, m := range rows {

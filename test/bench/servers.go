@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ func bare() error {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, body) //nolint:errcheck // The load generator notices.
+		io.WriteString(w, body)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /user/account/balance", func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +40,7 @@ func bare() error {
 		reply(w, r, &request, `{"msg":"SUCCESS","code":200,"result":{"smsBalance":-18.383,"voipBalance":0.0,"currency":"CNY"}}`)
 	})
 	mux.HandleFunc("POST /MainService.svc/json/GetBalance_json", func(w http.ResponseWriter, r *http.Request) {
-		var request struct{ ApiKey, SecretKey string } //nolint:revive,staticcheck // The wire's own names.
+		var request struct{ ApiKey, SecretKey string } //nolint:staticcheck // The wire's own names.
 		reply(w, r, &request, `{"Balance":36693,"CodeResponse":"100","UserID":9999}`)
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -96,7 +97,7 @@ func startSaldo(ctx context.Context, binary, db string) (*process, error) {
 		return nil, err
 	}
 	for range 200 {
-		response, err := http.Get("http://" + addr + "/readyz") //nolint:noctx // Bounded by the loop.
+		response, err := http.Get("http://" + addr + "/readyz")
 		if err == nil {
 			response.Body.Close()
 			return &process{command, addr}, nil
@@ -115,7 +116,7 @@ func (p *process) cpu() time.Duration {
 		return 0
 	}
 	// The fields after the name in parentheses; the 14th and 15th are ticks of 10 ms.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	user, err := strconv.Atoi(fields[11])
 	if err != nil {
 		return 0

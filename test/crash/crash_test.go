@@ -178,6 +178,7 @@ func newCharge(key string, random *rand.Rand) *charge {
 // send posts a charge, several times at once if asked to. It gives false when
 // the server is gone.
 func send(t *testing.T, server *saldotest.Server, key string, h *history, c *charge, copies int) bool {
+	t.Helper()
 	alive := make([]bool, copies)
 	var sent sync.WaitGroup
 	for i := range copies {
@@ -198,6 +199,7 @@ func send(t *testing.T, server *saldotest.Server, key string, h *history, c *cha
 }
 
 func post(t *testing.T, server *saldotest.Server, key string, c *charge) (saldotest.Reply, error) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/transactions", strings.NewReader(c.body))
 	if err != nil {
 		return saldotest.Reply{}, err

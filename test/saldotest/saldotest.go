@@ -65,7 +65,7 @@ func buildBinary() (string, error) {
 	if raceDetector() {
 		args = append(args, "-race")
 	}
-	output, err := exec.Command("go", append(args, "github.com/saldo-ledger/saldo/cmd/saldo")...).CombinedOutput() //nolint:noctx // "go test -timeout" bounds it
+	output, err := exec.Command("go", append(args, "github.com/saldo-ledger/saldo/cmd/saldo")...).CombinedOutput()
 	if err != nil {
 		return "", errors.New("go build: " + err.Error() + "\n" + string(output))
 	}

@@ -62,14 +62,14 @@ func LaunchIn(tb testing.TB, folder string, environment []string, args ...string
 	tb.Helper()
 	s := &Server{tb: tb, log: newCapture(), exited: make(chan struct{}), transport: new(http.Transport)}
 	// The process must outlive the context of the test, which ends before the clean-up.
-	s.command = exec.Command(Binary(tb), append([]string{"serve"}, args...)...) //nolint:noctx // see above
+	s.command = exec.Command(Binary(tb), append([]string{"serve"}, args...)...)
 	s.command.Dir, s.command.Env = folder, environment
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	if err := s.command.Start(); err != nil {
 		tb.Fatal(err)
 	}
 	go func() {
-		s.command.Wait() //nolint:errcheck // Stop looks at the exit status.
+		_ = s.command.Wait() // Stop looks at the exit status.
 		close(s.exited)
 	}()
 	tb.Cleanup(s.Stop)
@@ -138,7 +138,7 @@ func (s *Server) end(signal syscall.Signal) {
 	select {
 	case <-s.exited:
 	case <-time.After(patience):
-		s.command.Process.Kill() //nolint:errcheck // The test has failed already.
+		_ = s.command.Process.Kill() // The test fails anyway.
 		s.tb.Fatalf("the server does not stop\n%s", s.log.text())
 	}
 }

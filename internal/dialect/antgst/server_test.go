@@ -249,7 +249,8 @@ func TestRefusals(t *testing.T) {
 		{"account", refused(ledger.AccountNotActive), 400, `{"msg":"Account exception!","code":-23}`, ""},
 		{"rate", refused(ledger.RateLimited), 429, `{"msg":"The number has reached the request limit","code":-32}`, "1"},
 		{
-			"rate with a time", stub{err: ledger.Errorf(ledger.RateLimited, ""), retryAfter: "7"},
+			"rate with a time",
+			stub{err: ledger.Errorf(ledger.RateLimited, ""), retryAfter: "7"},
 			429, `{"msg":"The number has reached the request limit","code":-32}`, "7",
 		},
 		{"overload", stub{err: ledger.Errorf(ledger.Overloaded, ""), retryAfter: "2"}, 500, serverError, "2"},

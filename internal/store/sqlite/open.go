@@ -165,12 +165,15 @@ func (s *Store) Close() error {
 // Exclusive is true: the lock keeps every other writer out.
 func (s *Store) Exclusive() bool { return true }
 
+// recursiveTriggers lets INSERT OR REPLACE meet the triggers that refuse a DELETE.
+const recursiveTriggers = "recursive_triggers(1)"
+
 // dsn names the file to the driver, with what every connection is set to. The
 // settings stand here and not in statements of their own, because a pool opens
 // connections when it likes.
 func dsn(path string, mode string, pragmas ...string) string {
 	query := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
-	for _, pragma := range append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)") {
+	for _, pragma := range append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", recursiveTriggers) {
 		query.Add("_pragma", pragma)
 	}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query.Encode()}).String()

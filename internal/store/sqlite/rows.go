@@ -97,10 +97,12 @@ func transactionArgs(t *ledger.Transaction) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []any{t.ID[:], int64(t.Scope), t.IdempotencyKey, t.RequestHash[:], string(t.Kind),
+	return []any{
+		t.ID[:], int64(t.Scope), t.IdempotencyKey, t.RequestHash[:], string(t.Kind),
 		int64(t.Wallet.Account), string(t.Wallet.Service), int64(t.To.Account), string(t.To.Service),
 		int64(t.Amount), t.Reference, metadata, string(t.Rejection),
-		int64(t.Balance), int64(t.Held), int64(t.Available), t.Version, t.ToVersion, t.CreatedAt.UnixMicro()}, nil
+		int64(t.Balance), int64(t.Held), int64(t.Available), t.Version, t.ToVersion, t.CreatedAt.UnixMicro(),
+	}, nil
 }
 
 func scanEntry(row scanner, e *ledger.Entry) error {
@@ -115,8 +117,10 @@ func scanEntry(row scanner, e *ledger.Entry) error {
 }
 
 func entryArgs(e *ledger.Entry) []any {
-	return []any{int64(e.Account), string(e.Service), e.Version, e.Transaction[:],
-		int64(e.Amount), int64(e.Balance), int64(e.Held), e.CreatedAt.UnixMicro(), e.Hash[:]}
+	return []any{
+		int64(e.Account), string(e.Service), e.Version, e.Transaction[:],
+		int64(e.Amount), int64(e.Balance), int64(e.Held), e.CreatedAt.UnixMicro(), e.Hash[:],
+	}
 }
 
 func scanKey(row scanner) (*ledger.Key, error) {
@@ -129,10 +133,10 @@ func scanKey(row scanner) (*ledger.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, scope := range strings.Fields(scopes) {
+	for scope := range strings.FieldsSeq(scopes) {
 		k.Scopes = append(k.Scopes, ledger.Scope(scope))
 	}
-	for _, network := range strings.Fields(networks) {
+	for network := range strings.FieldsSeq(networks) {
 		prefix, err := netip.ParsePrefix(network)
 		if err != nil {
 			return nil, fmt.Errorf("key %s: %w", k.ID, err)
@@ -153,8 +157,10 @@ func keyArgs(k *ledger.Key) []any {
 		networks[i] = prefix.String()
 	}
 	owner := sql.NullInt64{Int64: int64(k.Account), Valid: k.Account != ledger.Operator}
-	return []any{k.ID, k.Digest[:], k.Last4, owner, strings.Join(scopes, " "), strings.Join(networks, " "),
-		toNull(k.ExpiresAt), toNull(k.RevokedAt), k.CreatedAt.UnixMicro()}
+	return []any{
+		k.ID, k.Digest[:], k.Last4, owner, strings.Join(scopes, " "), strings.Join(networks, " "),
+		toNull(k.ExpiresAt), toNull(k.RevokedAt), k.CreatedAt.UnixMicro(),
+	}
 }
 
 // encodeMetadata gives "" for no metadata, the usual case, to keep rows short.

@@ -105,8 +105,8 @@ func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 		// Where the caller gave up, it may have begun all the same.
 		return errors.Join(fmt.Errorf("begin: %w", err), w.undo())
 	}
-	// A statement that was interrupted because the caller gave up does not
-	// always say so, and then half a transaction would be committed.
+	// Up to here a caller can give up, and nothing is kept. From here on only the
+	// disk decides.
 	if err := errors.Join(fn(&tx{w}), ctx.Err()); err != nil {
 		return errors.Join(err, w.undo())
 	}

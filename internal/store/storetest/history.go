@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -450,7 +451,7 @@ func testLostUpdates(s *suite) {
 		check(s, "balance", s.holder(id + 1).Wallets[0].Balance, ledger.Amount(writers/2*each))
 	}
 	check(s, "system account", s.state(1).System, []engine.SystemTotal{
-		{Account: ledger.Revenue, Currency: "CNY", Total: total(s, fmt.Sprint(writers*each))},
+		{Account: ledger.Revenue, Currency: "CNY", Total: total(s, strconv.Itoa(writers*each))},
 	})
 }
 
@@ -559,7 +560,7 @@ func testSnapshotStays(s *suite) {
 	for range 10 {
 		all := s.state(5)
 		n := len(all.Entries)
-		if len(all.Transactions) != n || all.Wallets[0].Version != int64(n) || all.System[0].Total.Millionths() != fmt.Sprint(-n) {
+		if len(all.Transactions) != n || all.Wallets[0].Version != int64(n) || all.System[0].Total.Millionths() != strconv.Itoa(-n) {
 			s.Errorf("a snapshot has %d entries, %d transactions, wallet version %d, system total %s",
 				n, len(all.Transactions), all.Wallets[0].Version, &all.System[0].Total)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -45,9 +46,11 @@ func testKeys(s *suite) {
 	s.open()
 	s.insert(account(7))
 	visible := ""
+	var visibleSb48 strings.Builder
 	for c := byte('!'); c <= '~'; c++ {
-		visible += string(c)
+		visibleSb48.WriteString(string(c))
 	}
+	visible += visibleSb48.String()
 	keys := []*ledger.Key{
 		key("AK1"),
 		key("ak1"), // Another key: ids differ by case.

@@ -19,7 +19,7 @@ LINT := go tool -modfile=tools/go.mod golangci-lint
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## Build bin/saldo, static
@@ -59,6 +59,10 @@ cover: ## Measure test coverage, into bin/cover.html
 .PHONY: bench
 bench: build ## Compare with the least that could do the same work
 	go run ./test/bench
+
+.PHONY: bench-large
+bench-large: build ## Measure a ledger of a million accounts (minutes)
+	go run ./test/bench -large 1000000
 
 ##@ Change
 

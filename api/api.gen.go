@@ -344,7 +344,7 @@ type Key struct {
 	// AllowList The networks from which a key may be used, in CIDR notation; a request may also name single addresses. The empty list allows every address.
 	AllowList AllowList `json:"allow_list"`
 
-	// Last4 The last four characters of the secret, for people to tell keys apart.
+	// Last4 The last four characters of the secret, for people to tell keys apart; empty where it has fewer than 16.
 	Last4 string `json:"last4"`
 
 	// Status Whether a key can be used, and if not, why.
@@ -441,7 +441,7 @@ type NewKey struct {
 	// Examples: 2026-11-01T00:00:00.000000Z
 	ExpiresAt Time `json:"expires_at,omitempty,omitzero"`
 
-	// Last4 The last four characters of the secret.
+	// Last4 The last four characters of the secret; empty where it has fewer than 16.
 	Last4 string `json:"last4"`
 
 	// Status Whether a key can be used, and if not, why.

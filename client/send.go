@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,6 +90,9 @@ func (s *sender) again(req *http.Request, err error, attempt int) (time.Duration
 	wait := min(firstWait<<min(attempt-1, 16), longestWait)
 	// Half of the wait is random, so that clients which failed together do not come back together.
 	wait = wait/2 + rand.N(wait/2)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return 0, false // a certificate does not become right by asking again
+	}
 	if reply, ok := errors.AsType[*Error](err); ok {
 		if !reply.passing() || reply.RetryAfter > longestWait {
 			return 0, false

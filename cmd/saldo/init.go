@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/saldo-ledger/saldo/internal/app"
@@ -24,20 +25,31 @@ Examples:
   export SALDO_KEY=$(saldo init --db ledger.db --output json | jq -r .auth_secret)`
 }
 
+// operatorKey is how the new key reads in JSON.
+type operatorKey struct {
+	ID         string `json:"id"`
+	Secret     string `json:"secret"`
+	AuthSecret string `json:"auth_secret"`
+}
+
 // Run creates the ledger.
 func (c *initCommand) Run(ctx context.Context, streams cli.Streams) error {
 	credentials, err := app.Init(ctx, c.DB)
 	if err != nil {
 		return err
 	}
-	if c.Output == "json" {
-		return json.NewEncoder(streams.Out).Encode(struct {
-			ID         string `json:"id"`
-			Secret     string `json:"secret"`
-			AuthSecret string `json:"auth_secret"`
-		}{credentials.ID, credentials.Secret, credentials.AuthSecret()})
+	if err := c.print(streams, operatorKey{credentials.ID, credentials.Secret, credentials.AuthSecret()}); err != nil {
+		// Nobody has seen the key, and nothing else opens the ledger.
+		return errors.Join(fmt.Errorf("the operator key could not be printed, so the ledger is removed again: %w", err), app.Discard(c.DB))
 	}
-	fmt.Fprintf(streams.Out, `%s
+	return nil
+}
+
+func (c *initCommand) print(streams cli.Streams, key operatorKey) error {
+	if c.Output == "json" {
+		return json.NewEncoder(streams.Out).Encode(key)
+	}
+	_, err := fmt.Fprintf(streams.Out, `%s
 
 id           %s
 secret       %s
@@ -49,7 +61,7 @@ auth_secret  %s
   saldo account create --name "First customer" --currency CNY
 `,
 		streams.Bold("Created "+c.DB+". This operator key is shown once, so keep it now:"),
-		credentials.ID, credentials.Secret, credentials.AuthSecret(),
-		streams.Dim("Next:"), c.DB, credentials.AuthSecret())
-	return nil
+		key.ID, key.Secret, key.AuthSecret,
+		streams.Dim("Next:"), c.DB, key.AuthSecret)
+	return err
 }

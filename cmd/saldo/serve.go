@@ -37,7 +37,7 @@ type serveCommand struct {
 	AuthFailureBurst int      `default:"100" placeholder:"N" env:"SALDO_AUTH_FAILURE_BURST" help:"Failed authentications at once (default ${default})."`
 	TrustedProxy     []string `placeholder:"CIDR" env:"SALDO_TRUSTED_PROXY" help:"Proxies whose X-Forwarded-For is believed; may be repeated."`
 	PathSecrets      bool     `default:"true" negatable:"" env:"SALDO_PATH_SECRETS" help:"Serve the eSMS GET routes, whose path carries the secret (on unless --no-path-secrets)."`
-	CacheSize        int      `default:"65536" placeholder:"N" env:"SALDO_CACHE_SIZE" help:"Accounts, and keys, kept in memory (default ${default})."`
+	CacheSize        int      `default:"32768" placeholder:"N" env:"SALDO_CACHE_SIZE" help:"Accounts, and keys, kept in memory (default ${default})."`
 
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"SALDO_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error; info has a line for each request (default ${default})."`
 	LogFormat string `default:"json" enum:"json,text" placeholder:"FORMAT" env:"SALDO_LOG_FORMAT" help:"json or text (default ${default})."`
@@ -71,7 +71,7 @@ func (c *serveCommand) Validate() error {
 
 // Run serves until the process is told to stop.
 func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
-	tuneMemory(c.CacheSize)
+	tuneMemory()
 	buffer := app.NewLogBuffer(streams.Err)
 	defer buffer.Close() //nolint:errcheck // The last lines of a log that cannot be written are lost.
 	options, err := c.options(c.logger(buffer))

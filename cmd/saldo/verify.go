@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/saldo-ledger/saldo/internal/app"
 	"github.com/saldo-ledger/saldo/internal/cli"
@@ -40,7 +42,7 @@ func (c *verifyCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if c.Output == "json" {
 		err = json.NewEncoder(streams.Out).Encode(report)
 	} else {
-		printReport(streams, report)
+		err = printReport(streams, report)
 	}
 	if err == nil && report.ProblemCount > 0 {
 		return errUnsound
@@ -58,20 +60,23 @@ func (c *verifyCommand) progress(streams cli.Streams) func(engine.Report) {
 	}
 }
 
-func printReport(streams cli.Streams, report *engine.Report) {
+func printReport(streams cli.Streams, report *engine.Report) error {
 	if streams.ErrIsTerminal() {
 		fmt.Fprint(streams.Err, "\r\x1b[K")
 	}
+	var text strings.Builder
 	for _, problem := range report.Problems {
-		fmt.Fprintln(streams.Out, problem)
+		fmt.Fprintln(&text, problem)
 	}
 	if more := report.ProblemCount - int64(len(report.Problems)); more > 0 {
-		fmt.Fprintf(streams.Out, "… and %d more\n", more)
+		fmt.Fprintf(&text, "… and %d more\n", more)
 	}
 	verdict := "everything adds up"
 	if report.ProblemCount > 0 {
 		verdict = fmt.Sprintf("%d problems", report.ProblemCount)
 	}
-	fmt.Fprintf(streams.Out, "%d wallets, %d entries, %d transactions: %s\n",
+	fmt.Fprintf(&text, "%d wallets, %d entries, %d transactions: %s\n",
 		report.Wallets, report.Entries, report.Transactions, streams.Bold(verdict))
+	_, err := io.WriteString(streams.Out, text.String())
+	return err
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,8 +50,7 @@ const (
 
 // App is a running Saldo.
 type App struct {
-	store    engine.Store
-	closer   io.Closer
+	store    Store
 	engine   *engine.Engine
 	server   *http.Server
 	listener net.Listener
@@ -68,13 +66,11 @@ func Start(ctx context.Context, options Options) (_ *App, err error) {
 			err = errors.Join(err, a.release())
 		}
 	}()
-	store, err := OpenStore(ctx, options.DB)
-	if err != nil {
+	if a.store, err = OpenStore(ctx, options.DB); err != nil {
 		return nil, err
 	}
-	a.store, a.closer = store, store
 	metrics := httpapi.NewMetrics()
-	a.engine, err = engine.New(ctx, store, engine.Options{CacheSize: options.CacheSize, Observer: metrics, Logger: options.Log})
+	a.engine, err = engine.New(ctx, a.store, engine.Options{CacheSize: options.CacheSize, Observer: metrics, Logger: options.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +177,8 @@ func (a *App) release() error {
 	if a.engine != nil {
 		a.engine.Close()
 	}
-	if a.closer != nil {
-		errs = append(errs, a.closer.Close())
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
 	}
 	return errors.Join(errs...)
 }

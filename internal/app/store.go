@@ -38,6 +38,10 @@ func wrap(store *sqlite.Store, err error) (Store, error) {
 		return nil, Hint(err, "create a ledger with: saldo init --db PATH")
 	case errors.Is(err, sqlite.ErrInUse):
 		return nil, Hint(err, "stop the other process, or talk to it: saldo --help lists the commands that do")
+	case errors.Is(err, sqlite.ErrNotLedger):
+		return nil, Hint(err, "create a ledger with: saldo init --db PATH")
+	case errors.Is(err, sqlite.ErrNewer):
+		return nil, Hint(err, "run the version of Saldo that last served it, or a later one")
 	case errors.Is(err, sqlite.ErrExists):
 		return nil, Hint(err, "serve it with: saldo serve --db PATH; saldo init never writes over a file")
 	}
@@ -83,6 +87,16 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 	credentials := engine.GenerateCredentials()
 	_, err = e.CreateKey(ctx, ledger.Key{Scopes: ledger.Scopes}, credentials)
 	return credentials, err
+}
+
+// Discard removes a ledger that nobody has open, for when its first key could
+// not be handed to anybody.
+func Discard(db string) error {
+	path, err := sqlitePath(db)
+	if err != nil {
+		return err
+	}
+	return sqlite.Remove(path)
 }
 
 // Verify checks a whole ledger, also while it is being served.

@@ -23,8 +23,11 @@ type Options struct {
 	// BatchSize bounds the postings of one transaction. Default 1024.
 	BatchSize int
 	// CacheSize bounds the accounts, and the keys, kept in memory where the
-	// store is exclusive. Default 65536.
+	// store is exclusive. Default 32768.
 	CacheSize int
+	// ReadSize bounds the reads that the store serves or that wait for it; one
+	// more is refused with Overloaded. Default 1024.
+	ReadSize int
 	// Clock tells the time. Default time.Now.
 	Clock func() time.Time
 	// Observer is told what happened, after the callers are answered. Default: nobody.
@@ -50,7 +53,10 @@ func (o *Options) setDefaults() {
 		o.BatchSize = 1024
 	}
 	if o.CacheSize == 0 {
-		o.CacheSize = 65536
+		o.CacheSize = 32768
+	}
+	if o.ReadSize == 0 {
+		o.ReadSize = 1024
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -73,6 +79,7 @@ type Engine struct {
 	store   Store
 	options Options
 	queue   chan *write
+	reads   chan struct{} // a place in it for each read of the store
 	holders *cache[ledger.AccountID, *ledger.Holder]
 	keys    *cache[ledger.Hash, *ledger.Key]
 
@@ -97,6 +104,7 @@ func New(ctx context.Context, store Store, options Options) (*Engine, error) {
 		store:   store,
 		options: options,
 		queue:   make(chan *write, options.QueueSize),
+		reads:   make(chan struct{}, options.ReadSize),
 		last:    last,
 		done:    make(chan struct{}),
 	}

@@ -10,11 +10,25 @@ import (
 // with them, so that nobody can learn which ids exist.
 var errUnauthorized = ledger.Errorf(ledger.Unauthorized, "no such key, or it is revoked or expired")
 
+// bounded runs a read of the store, unless too many are under way.
+func bounded[T any](e *Engine, read func() (T, error)) (T, error) {
+	select {
+	case e.reads <- struct{}{}:
+		defer func() { <-e.reads }()
+		return read()
+	default:
+		var none T
+		return none, ledger.Errorf(ledger.Overloaded, "too many reads are waiting").WithHint("send the request again later")
+	}
+}
+
 // Authenticate finds the usable key that the credentials open; Unauthorized if
 // there is none. An unknown id and a wrong secret take the same path.
 func (e *Engine) Authenticate(ctx context.Context, credentials ledger.Credentials) (*ledger.Key, error) {
 	digest := credentials.Digest()
-	key, err := e.keys.load(digest, func() (*ledger.Key, error) { return e.store.KeyByDigest(ctx, digest) })
+	key, err := e.keys.load(digest, func() (*ledger.Key, error) {
+		return bounded(e, func() (*ledger.Key, error) { return e.store.KeyByDigest(ctx, digest) })
+	})
 	if ledger.CodeOf(err) == ledger.NotFound {
 		return nil, errUnauthorized
 	}
@@ -30,12 +44,14 @@ func (e *Engine) Authenticate(ctx context.Context, credentials ledger.Credential
 // Holder reads an account with its wallets; NotFound if there is none. The
 // result is shared and must not be changed.
 func (e *Engine) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
-	return e.holders.load(id, func() (*ledger.Holder, error) { return e.store.Holder(ctx, id) })
+	return e.holders.load(id, func() (*ledger.Holder, error) {
+		return bounded(e, func() (*ledger.Holder, error) { return e.store.Holder(ctx, id) })
+	})
 }
 
 // Holders lists accounts with an id above after.
 func (e *Engine) Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error) {
-	return e.store.Holders(ctx, after, limit)
+	return bounded(e, func() ([]*ledger.Holder, error) { return e.store.Holders(ctx, after, limit) })
 }
 
 // Keys lists the keys of an account, or of the operator, with an id above after.
@@ -45,10 +61,10 @@ func (e *Engine) Keys(ctx context.Context, owner ledger.AccountID, after string,
 			return nil, err
 		}
 	}
-	return e.store.Keys(ctx, owner, after, limit)
+	return bounded(e, func() ([]*ledger.Key, error) { return e.store.Keys(ctx, owner, after, limit) })
 }
 
 // Transaction reads a decided transaction, posted or rejected; NotFound if there is none.
 func (e *Engine) Transaction(ctx context.Context, id ledger.TransactionID) (*ledger.Transaction, error) {
-	return e.store.Transaction(ctx, id)
+	return bounded(e, func() (*ledger.Transaction, error) { return e.store.Transaction(ctx, id) })
 }

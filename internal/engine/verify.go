@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
@@ -65,6 +66,7 @@ type verifier struct {
 	progress  func(Report)
 	wallets   map[string]*ledger.Total    // balances, by currency
 	movements map[systemKey]*ledger.Total // what entries say of the system accounts
+	lastTime  time.Time                   // of the entry checked last
 }
 
 func (v *verifier) tick() {
@@ -154,6 +156,10 @@ func (v *verifier) entry(run *ledger.Wallet, entry *EntryRow, currency string) {
 	if entry.Version != run.Version+1 {
 		v.problemf("%s: it follows number %d", where, run.Version)
 	}
+	if entry.CreatedAt.Before(v.lastTime) && entry.Version > 1 {
+		v.problemf("%s: it is older than the entry before it", where)
+	}
+	v.lastTime = entry.CreatedAt
 	balance, err := run.Balance.Add(entry.Amount)
 	if err != nil || balance != entry.Balance {
 		v.problemf("%s: %s and %s do not make its balance %s", where, run.Balance, entry.Amount, entry.Balance)

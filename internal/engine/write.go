@@ -134,9 +134,11 @@ func (e *Engine) commitChange(ctx context.Context, w *write) error {
 func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	began := time.Now()
 	var d *decisions
+	refused := false // the store began, and then did not take what the batch says
 	err := e.store.Write(ctx, func(tx Tx) error {
 		d = newDecisions(writes, e.commitTime())
 		if err := d.run(ctx, tx, e.holders); err != nil {
+			refused = true
 			return err
 		}
 		for id := range d.touched {
@@ -144,8 +146,10 @@ func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 		}
 		return nil
 	})
-	if err != nil && len(writes) > 1 && !errors.Is(err, ErrCommitUnknown) {
-		// One request that the store cannot take must not fail the others.
+	if refused && len(writes) > 1 {
+		// One request that the store cannot take must not fail the others. A
+		// store that cannot even begin fails them all at once: asking it again
+		// for each would keep every later request waiting.
 		e.holders.release()
 		for i := range writes {
 			e.commitPostings(ctx, writes[i:i+1])

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -540,4 +541,85 @@ func TestKeySurvives(t *testing.T) {
 	}
 	_, err = e.Authenticate(ctx, ledger.Credentials{Secret: credentials.AuthSecret()})
 	noError(t, err)
+}
+
+// A store that cannot begin is asked once for a batch, not once for each of its
+// requests: behind a lock that somebody else holds, the one would cost a
+// time-out and the others would cost one each.
+func TestBatchThatCannotBeginFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	real, _ := newStore(t)
+	store := &unwilling{Store: real}
+	gate := storetest.NewGate(store)
+	e := start(t, gate, engine.Options{}, 1)
+	var results [5]outcome
+	var postings []func()
+	for i := range results {
+		postings = append(postings, posting(e, topUp(fmt.Sprint(i), 1, 1), &results[i]))
+	}
+	store.asked.Store(0)
+	store.refuses.Store(true)
+	storetest.Queue(e, gate, postings...)
+	for i := range results {
+		check(t, "outcome", results[i].code(), ledger.Internal)
+	}
+	if asked := store.asked.Load(); asked > 2 { // the first posting may have gone alone
+		t.Errorf("the store was asked %d times", asked)
+	}
+	store.refuses.Store(false)
+	check(t, "version of a retry", post(t, e, topUp("0", 1, 1)).Version, 1)
+}
+
+// unwilling is a store that can be told not to begin.
+type unwilling struct {
+	engine.Store
+	refuses atomic.Bool
+	asked   atomic.Int32
+}
+
+func (u *unwilling) Write(ctx context.Context, fn func(engine.Tx) error) error {
+	u.asked.Add(1)
+	if u.refuses.Load() {
+		return errors.New("the database is locked")
+	}
+	return u.Store.Write(ctx, fn)
+}
+
+// Reads that the store cannot serve soon enough are bounded too: one more than
+// the bound is refused at once, and a place that is given back serves the next.
+func TestReadsAreBounded(t *testing.T) {
+	t.Parallel()
+	real, _ := newStore(t)
+	store := &slowReader{Store: real, started: make(chan struct{}), release: make(chan struct{})}
+	e := start(t, real, engine.Options{}, 1)
+	e.Close()
+	slow, err := engine.New(ctx, store, engine.Options{ReadSize: 1})
+	noError(t, err)
+	defer slow.Close()
+	var group sync.WaitGroup
+	group.Go(func() {
+		_, err := slow.Holder(ctx, 1)
+		noError(t, err)
+	})
+	<-store.started
+	_, err = slow.Holder(ctx, 1)
+	wantCode(t, err, ledger.Overloaded)
+	_, err = slow.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
+	wantCode(t, err, ledger.Overloaded)
+	close(store.release)
+	group.Wait()
+	_, err = slow.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
+	wantCode(t, err, ledger.Unauthorized)
+}
+
+// slowReader is a store whose first reading of an account waits to be released.
+type slowReader struct {
+	engine.Store
+	once             sync.Once
+	started, release chan struct{}
+}
+
+func (s *slowReader) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
+	s.once.Do(func() { close(s.started); <-s.release })
+	return s.Store.Holder(ctx, id)
 }

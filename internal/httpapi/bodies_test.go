@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -352,5 +353,21 @@ func TestPages(t *testing.T) {
 	}
 	if rec := h.do("GET", "/v1/accounts?cursor=MjE0NzQ4MzY0Nw", "", as(h.root)); !bytes.Equal(rec.Body.Bytes(), []byte("{\"items\":[]}\n")) {
 		t.Errorf("after the largest id: %s", rec.Body)
+	}
+}
+
+// A client that goes away is no fault of the server's, so it stands in no
+// alarm: neither as an error in the log nor as a status of 5xx.
+func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	r := httptest.NewRequest(http.MethodGet, "/v1/accounts", nil).WithContext(gone)
+	as(h.root)(r)
+	h.handler.ServeHTTP(httptest.NewRecorder(), r)
+	log := h.log.String()
+	if !strings.Contains(log, `"status":499`) || strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("the log says %s", log)
 	}
 }

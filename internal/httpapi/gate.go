@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -130,8 +131,15 @@ func (g *Gate) Balance(w http.ResponseWriter, r *http.Request, credentials ledge
 	return holder, nil
 }
 
-// internal logs what went wrong and returns what a caller may know of it.
+// internal logs what went wrong and returns what a caller may know of it. A
+// caller that went away has no fault of ours to show, and knows nothing any more.
 func (g *Gate) internal(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*ledger.Error](err); ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return errInternal
+	}
 	g.log.LogAttrs(ctx, slog.LevelError, "request failed", slog.Any("error", err))
 	return errInternal
 }

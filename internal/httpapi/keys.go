@@ -157,8 +157,8 @@ func (s *server) listKeys(w http.ResponseWriter, r *http.Request, owner ledger.A
 	reply(w, http.StatusOK, page)
 }
 
-// RevokeKey answers DELETE /v1/keys/{key}. A key cannot revoke itself, so
-// that there is always one left that can make another.
+// RevokeKey answers DELETE /v1/keys/{key}. A key cannot revoke itself, so that
+// nobody shuts themselves out by one slip.
 func (s *server) RevokeKey(w http.ResponseWriter, r *http.Request, id api.KeyID) {
 	caller, err := s.operator(w, r, ledger.ScopeAdmin)
 	if err == nil && caller.ID == id {

@@ -29,6 +29,9 @@ func Observe(next http.Handler, trusted []netip.Prefix, metrics *Metrics, log *s
 					rec.WriteHeader(http.StatusInternalServerError)
 				}
 			}
+			if r.Context().Err() != nil {
+				rec.status = statusClientGone
+			}
 			took := time.Since(began)
 			route := routeOf(r)
 			metrics.request(route, rec.status, took)
@@ -37,6 +40,10 @@ func Observe(next http.Handler, trusted []netip.Prefix, metrics *Metrics, log *s
 		next.ServeHTTP(rec, r)
 	})
 }
+
+// statusClientGone is logged and counted where the client went away before its
+// reply. It is the number that proxies use for it, and no server's fault.
+const statusClientGone = 499
 
 // routeOf is the pattern that served the request.
 func routeOf(r *http.Request) string {

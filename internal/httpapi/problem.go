@@ -48,12 +48,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // failTransaction is fail for a rejection that the ledger remembers as a transaction.
 func (s *server) failTransaction(w http.ResponseWriter, r *http.Request, err error, transaction string) {
-	var failure *ledger.Error
-	if !errors.As(err, &failure) {
-		failure = ledger.Errorf(ledger.Internal, "")
-		if errors.As(s.gate.internal(r.Context(), err), &failure) && r.Context().Err() != nil {
-			failure = ledger.Errorf(ledger.Internal, "the request was given up")
-		}
+	failure, ok := errors.AsType[*ledger.Error](s.gate.internal(r.Context(), err))
+	if !ok {
+		failure = errInternal
 	}
 	status := failure.Code.HTTPStatus()
 	header := w.Header()

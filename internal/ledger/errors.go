@@ -30,7 +30,7 @@ const (
 	Internal             Code = "internal_error"
 )
 
-// statuses is the one table from codes to HTTP statuses, for server and client alike.
+// statuses is the one table from codes to HTTP statuses.
 var statuses = map[Code]int{
 	InvalidRequest:       400,
 	Unauthorized:         401,

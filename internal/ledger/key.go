@@ -116,10 +116,7 @@ func (c Credentials) AuthSecret() string { return c.ID + c.Secret }
 // is kept and the key by which it is found. A plain fast hash is right here:
 // Saldo's own secrets are random, too long to search, and are checked on every request.
 func (c Credentials) Digest() Hash {
-	if c.ID == "" {
-		return sha256.Sum256([]byte(c.Secret))
-	}
-	return sha256.Sum256([]byte(c.ID + c.Secret))
+	return sha256.Sum256([]byte(c.AuthSecret()))
 }
 
 // Last4 is the end of the secret, by which people tell keys apart. It is empty

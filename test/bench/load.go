@@ -26,6 +26,7 @@ type load struct {
 
 // result is what a load measured.
 type result struct {
+	count    int
 	rate     float64 // requests a second
 	p50, p99 time.Duration
 	cpu      time.Duration // of the server, for each request
@@ -60,10 +61,11 @@ func (l load) run() (result, error) {
 	elapsed := time.Since(began)
 	slices.Sort(all)
 	return result{
-		rate: float64(len(all)) / elapsed.Seconds(),
-		p50:  all[len(all)/2],
-		p99:  all[len(all)*99/100],
-		cpu:  (l.server.cpu() - used) / time.Duration(len(all)),
+		count: len(all),
+		rate:  float64(len(all)) / elapsed.Seconds(),
+		p50:   all[len(all)/2],
+		p99:   all[len(all)*99/100],
+		cpu:   (l.server.cpu() - used) / time.Duration(len(all)),
 	}, nil
 }
 

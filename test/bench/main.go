@@ -211,11 +211,7 @@ func show(rows []*measurement) {
 			line += fmt.Sprintf(" %8.2f", median.rate/base)
 		}
 		if m.budget > 0 {
-			verdict := "met"
-			if median.rate/medians[m.base] < m.budget {
-				verdict = "MISSED"
-			}
-			line += fmt.Sprintf(" %8.2f %s", m.budget, verdict)
+			line += fmt.Sprintf(" %8.2f %s", m.budget, verdict(median.rate/medians[m.base] >= m.budget))
 		}
 		fmt.Println(line)
 	}

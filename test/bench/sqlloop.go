@@ -50,6 +50,7 @@ func sqlLoop(ctx context.Context, path string, size int, duration time.Duration)
 }
 
 func loopBatch(holders []*ledger.Holder, n, size int) *engine.Batch {
+	revenue := engine.SystemTotal{Account: ledger.Revenue, Currency: "CNY"}
 	batch := &engine.Batch{}
 	touched := map[*ledger.Wallet]bool{}
 	for i := range size {
@@ -71,5 +72,9 @@ func loopBatch(holders []*ledger.Holder, n, size int) *engine.Batch {
 			batch.Wallets = append(batch.Wallets, wallet)
 		}
 	}
+	for i := range batch.Entries {
+		revenue.Total.Add(-batch.Entries[i].Amount)
+	}
+	batch.System = append(batch.System, revenue)
 	return batch
 }

@@ -232,7 +232,7 @@ type ClientInterface interface {
 
 	// PostTransactionWithBody Move money
 	//
-	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -241,7 +241,7 @@ type ClientInterface interface {
 
 	// PostTransaction Move money
 	//
-	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -567,7 +567,7 @@ func (c *Client) RevokeKey(ctx context.Context, key KeyID, reqEditors ...Request
 
 // PostTransactionWithBody Move money
 //
-// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
 //
 // Takes any type of body and a specified content type.
 //
@@ -586,7 +586,7 @@ func (c *Client) PostTransactionWithBody(ctx context.Context, params *PostTransa
 
 // PostTransaction Move money
 //
-// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
 //
 // Takes a body of the `application/json` content type.
 //

@@ -10,8 +10,10 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -46,6 +48,10 @@ var (
 	ErrExists = errors.New("a file is already there")
 	// ErrInUse says that another process has the ledger open for writing.
 	ErrInUse = errors.New("the ledger is in use by another process")
+	// ErrNotLedger says that the file is something else than a ledger.
+	ErrNotLedger = errors.New("the file is not a Saldo ledger")
+	// ErrNewer says that a later version of Saldo has changed the ledger's tables.
+	ErrNewer = errors.New("the ledger is of a later version of Saldo")
 	// ErrReadOnly is given by a write to a store that was opened to read.
 	ErrReadOnly = errors.New("the ledger was opened read-only")
 )
@@ -72,6 +78,13 @@ func Create(ctx context.Context, path string) (*Store, error) {
 	}
 	if err := file.Close(); err != nil {
 		return nil, err
+	}
+	// SQLite takes what comes after two slashes for a host.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	if err := brand(ctx, path); err != nil {
+		return nil, errors.Join(err, Remove(path))
 	}
 	store, err := Open(ctx, path)
 	if err != nil {
@@ -112,7 +125,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
 	}
 	if s.writer, err = openWriter(ctx, path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, s.openReader(ctx, path)
 }
@@ -142,9 +155,15 @@ func resolve(path string) (string, error) {
 	}
 	info, err := os.Stat(file)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: not a regular file", path)
+		err = errors.New("not a regular file")
 	}
-	return file, err
+	if err == nil {
+		err = checkBrand(file)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return file, nil
 }
 
 // Close closes the ledger and lets another process open it.
@@ -173,7 +192,7 @@ const recursiveTriggers = "recursive_triggers(1)"
 // connections when it likes.
 func dsn(path string, mode string, pragmas ...string) string {
 	query := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
-	for _, pragma := range append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", recursiveTriggers) {
+	for _, pragma := range append(pragmas, "busy_timeout(2000)", "foreign_keys(1)", "trusted_schema(0)", recursiveTriggers) {
 		query.Add("_pragma", pragma)
 	}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query.Encode()}).String()
@@ -194,9 +213,64 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	if s.readDB, err = openDB(path, "ro", connections, "query_only(1)", "cache_size(-8192)"); err != nil {
 		return err
 	}
-	s.read, err = prepareReads(ctx, s.readDB)
+	if err = checkSchema(ctx, s.readDB); err == nil {
+		s.read, err = prepareReads(ctx, s.readDB)
+	}
 	if err != nil {
-		return fmt.Errorf("%s is not a ledger that this version reads: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// applicationID marks a SQLite file as a ledger, in the place of its header that
+// is meant for it: "SALD" in ASCII.
+const applicationID = 0x53414c44
+
+// brand writes the mark into a new file. It does so before the file has a
+// write-ahead log, so that the mark is in the file itself from the start.
+func brand(ctx context.Context, path string) (err error) {
+	db, err := openDB(path, "rw", 1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return err
+}
+
+// checkBrand refuses a file that is no ledger before anything is changed in
+// it, or left beside it. The place of the mark is in SQLite's file format.
+func checkBrand(path string) (err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	header := make([]byte, 72)
+	_, err = io.ReadFull(file, header)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return ErrNotLedger
+	case err != nil:
+		return err
+	case string(header[:16]) != "SQLite format 3\x00", binary.BigEndian.Uint32(header[68:]) != applicationID:
+		return ErrNotLedger
+	}
+	return nil
+}
+
+// checkSchema refuses a ledger whose tables a later version has changed.
+func checkSchema(ctx context.Context, db *sql.DB) error {
+	known, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	var version int
+	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(known) { // they are numbered from 1
+		return ErrNewer
 	}
 	return nil
 }

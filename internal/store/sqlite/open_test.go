@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -468,4 +469,52 @@ func TestWriterOutlivesThoseWhoGiveUp(t *testing.T) {
 		}
 	}
 	insert(t, store, 8)
+}
+
+// What is no ledger, or a later version's, is refused before anything in it is
+// changed or anything is left beside it.
+func TestForeignFilesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	empty, text, foreign, newer := filepath.Join(dir, "empty"), filepath.Join(dir, "text"), filepath.Join(dir, "foreign"), filepath.Join(dir, "newer")
+	for path, content := range map[string]string{empty: "", text: strings.Repeat("not a database ", 100)} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store, err := sqlite.Create(ctx, newer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed(t, store)
+	for path, statement := range map[string]string{
+		foreign: "CREATE TABLE another (program TEXT)",
+		newer:   "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)",
+	} {
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]error{empty: sqlite.ErrNotLedger, text: sqlite.ErrNotLedger, foreign: sqlite.ErrNotLedger, newer: sqlite.ErrNewer} {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, open := range map[string]func(context.Context, string) (*sqlite.Store, error){"Open": sqlite.Open, "OpenReadOnly": sqlite.OpenReadOnly} {
+			if _, err := open(ctx, path); !errors.Is(err, want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s of %s: %v, want %v", name, path, err, want)
+			}
+		}
+		after, err := os.ReadFile(path)
+		if err != nil || want == sqlite.ErrNotLedger && string(after) != string(before) {
+			t.Errorf("%s was changed: %v", path, err)
+		}
+	}
 }

@@ -60,7 +60,7 @@ func TestSettingsAreInForce(t *testing.T) {
 		return value
 	}
 	for name, want := range map[string]string{
-		"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "10000", "trusted_schema": "0",
+		"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "2000", "trusted_schema": "0",
 		"wal_autocheckpoint": fmt.Sprint(checkpointPages), "locking_mode": "normal", "query_only": "0", "ignore_check_constraints": "0",
 	} {
 		if got := pragma(store.writer.conn, name); got != want {
@@ -75,7 +75,7 @@ func TestSettingsAreInForce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		for name, want := range map[string]string{"query_only": "1", "journal_mode": "wal", "busy_timeout": "10000"} {
+		for name, want := range map[string]string{"query_only": "1", "journal_mode": "wal", "busy_timeout": "2000"} {
 			if got := pragma(conn, name); got != want {
 				t.Errorf("reader %d has %s = %s, want %s", i, name, got, want)
 			}

@@ -35,7 +35,7 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	w.db, err = openDB(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)",
+	w.db, err = openDB(path, "rw", 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)", fmt.Sprintf("journal_size_limit(%d)", checkpointPages*4096),
 		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages))
 	if err != nil {
 		return nil, err

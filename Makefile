@@ -32,7 +32,7 @@ demo: build ## Build, and serve a throwaway ledger
 ##@ Test
 
 .PHONY: test
-test: race-detector ## Run every test, with the race detector
+test: needs ## Run every test, with the race detector
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: short
@@ -94,14 +94,18 @@ stale:
 	$(MAKE) --no-print-directory generate; \
 	[ "$$before" = "$$(cat $(GENERATED) | cksum)" ] || { echo "generated code was stale, and is new now: look at it and commit it"; exit 1; }
 
-# race-detector makes sure that there is a C compiler, which the race detector
-# takes, and installs one where that can be done without asking anybody.
-.PHONY: race-detector
-race-detector:
-	@cc=$$(go env CC); command -v "$${cc%% *}" > /dev/null && exit 0; \
+# needs makes sure of what the tests take beside Go: a C compiler for the race
+# detector, and curl for the examples of the documentation. Where that can be
+# done without asking anybody, it installs what is missing.
+.PHONY: needs
+needs:
+	@missing=""; cc=$$(go env CC); \
+	command -v "$${cc%% *}" > /dev/null || missing="gcc libc6-dev"; \
+	command -v curl > /dev/null || missing="$$missing curl"; \
+	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-		echo "The race detector needs a C compiler and there is none: installing gcc with apt-get."; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev; \
+		echo "The tests need $$missing: installing with apt-get."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	else \
-		echo "The race detector needs a C compiler. Install gcc, or run \"make short\" without the race detector."; exit 1; \
+		echo "The tests need $$missing. Install that, or run \"make short\" without the race detector."; exit 1; \
 	fi

@@ -32,10 +32,16 @@ func Observe(next http.Handler, trusted []netip.Prefix, metrics *Metrics, log *s
 			if r.Context().Err() != nil {
 				rec.status = statusClientGone
 			}
-			took := time.Since(began)
+			ended := time.Now()
+			took := ended.Sub(began)
 			route := routeOf(r)
 			metrics.request(route, rec.status, took)
-			log.LogAttrs(r.Context(), slog.LevelInfo, "request", rec.attrs(r, route, took, trusted)...)
+			if log.Enabled(r.Context(), slog.LevelInfo) {
+				// The logger's own methods would read the clock and the call stack again.
+				line := slog.NewRecord(ended, slog.LevelInfo, "request", 0)
+				line.AddAttrs(rec.attrs(r, route, took, trusted)...)
+				log.Handler().Handle(r.Context(), line) //nolint:errcheck // A log that cannot be written has nowhere to say so.
+			}
 		}()
 		next.ServeHTTP(rec, r)
 	})

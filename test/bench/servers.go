@@ -40,7 +40,7 @@ func bare() error {
 		reply(w, r, &request, `{"msg":"SUCCESS","code":200,"result":{"smsBalance":-18.383,"voipBalance":0.0,"currency":"CNY"}}`)
 	})
 	mux.HandleFunc("POST /MainService.svc/json/GetBalance_json", func(w http.ResponseWriter, r *http.Request) {
-		var request struct{ ApiKey, SecretKey string } //nolint:staticcheck // The wire's own names.
+		var request struct{ ApiKey, SecretKey string }
 		reply(w, r, &request, `{"Balance":36693,"CodeResponse":"100","UserID":9999}`)
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

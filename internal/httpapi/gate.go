@@ -133,9 +133,9 @@ func (g *Gate) Balance(w http.ResponseWriter, r *http.Request, credentials ledge
 
 // internal logs what went wrong and returns what a caller may know of it. A
 // caller that went away has no fault of ours to show, and knows nothing any more.
-func (g *Gate) internal(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*ledger.Error](err); ok {
-		return err
+func (g *Gate) internal(ctx context.Context, err error) *ledger.Error {
+	if expected, ok := errors.AsType[*ledger.Error](err); ok {
+		return expected
 	}
 	if ctx.Err() != nil {
 		return errInternal

@@ -112,7 +112,7 @@ func newKey(owner ledger.AccountID, body *api.KeyRequest) (ledger.Key, ledger.Cr
 			return key, credentials, ledger.Errorf(ledger.InvalidRequest, "expires_at must be an RFC 3339 time in the future").
 				WithHint("such as 2027-01-31T00:00:00Z")
 		}
-		key.ExpiresAt = expires.UTC().Truncate(time.Microsecond)
+		key.ExpiresAt = expires
 	}
 	return key, credentials, nil
 }

@@ -48,10 +48,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // failTransaction is fail for a rejection that the ledger remembers as a transaction.
 func (s *server) failTransaction(w http.ResponseWriter, r *http.Request, err error, transaction string) {
-	failure, ok := errors.AsType[*ledger.Error](s.gate.internal(r.Context(), err))
-	if !ok {
-		failure = errInternal
-	}
+	failure := s.gate.internal(r.Context(), err)
 	status := failure.Code.HTTPStatus()
 	header := w.Header()
 	switch {

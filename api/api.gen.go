@@ -34,13 +34,74 @@ func (e AccountStatus) Valid() bool {
 	}
 }
 
+// Defines values for BatchOutcome.
+const (
+	BatchOutcomeFailed   BatchOutcome = "failed"
+	BatchOutcomePosted   BatchOutcome = "posted"
+	BatchOutcomeRejected BatchOutcome = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the BatchOutcome enum.
+func (e BatchOutcome) Valid() bool {
+	switch e {
+	case BatchOutcomeFailed:
+		return true
+	case BatchOutcomePosted:
+		return true
+	case BatchOutcomeRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeliveryState.
+const (
+	DeliveryStateACCEPTD DeliveryState = "ACCEPTD"
+	DeliveryStateDELETED DeliveryState = "DELETED"
+	DeliveryStateDELIVRD DeliveryState = "DELIVRD"
+	DeliveryStateENROUTE DeliveryState = "ENROUTE"
+	DeliveryStateEXPIRED DeliveryState = "EXPIRED"
+	DeliveryStateREJECTD DeliveryState = "REJECTD"
+	DeliveryStateUNDELIV DeliveryState = "UNDELIV"
+	DeliveryStateUNKNOWN DeliveryState = "UNKNOWN"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateACCEPTD:
+		return true
+	case DeliveryStateDELETED:
+		return true
+	case DeliveryStateDELIVRD:
+		return true
+	case DeliveryStateENROUTE:
+		return true
+	case DeliveryStateEXPIRED:
+		return true
+	case DeliveryStateREJECTD:
+		return true
+	case DeliveryStateUNDELIV:
+		return true
+	case DeliveryStateUNKNOWN:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountNotActive     ErrorCode = "account_not_active"
+	ErrorCodeAmountNotAllowed     ErrorCode = "amount_not_allowed"
 	ErrorCodeAmountOutOfRange     ErrorCode = "amount_out_of_range"
+	ErrorCodeBatchRejected        ErrorCode = "batch_rejected"
 	ErrorCodeConflict             ErrorCode = "conflict"
 	ErrorCodeCurrencyMismatch     ErrorCode = "currency_mismatch"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeHoldExpired          ErrorCode = "hold_expired"
+	ErrorCodeHoldNotOpen          ErrorCode = "hold_not_open"
 	ErrorCodeIPDenied             ErrorCode = "ip_denied"
 	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
 	ErrorCodeInsufficientFunds    ErrorCode = "insufficient_funds"
@@ -51,8 +112,11 @@ const (
 	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded           ErrorCode = "overloaded"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeRefundExceedsCharge  ErrorCode = "refund_exceeds_charge"
 	ErrorCodeRequestTooLarge      ErrorCode = "request_too_large"
+	ErrorCodeSpendCapReached      ErrorCode = "spend_cap_reached"
 	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeWalletNotActive      ErrorCode = "wallet_not_active"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -60,13 +124,21 @@ func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeAccountNotActive:
 		return true
+	case ErrorCodeAmountNotAllowed:
+		return true
 	case ErrorCodeAmountOutOfRange:
+		return true
+	case ErrorCodeBatchRejected:
 		return true
 	case ErrorCodeConflict:
 		return true
 	case ErrorCodeCurrencyMismatch:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeHoldExpired:
+		return true
+	case ErrorCodeHoldNotOpen:
 		return true
 	case ErrorCodeIPDenied:
 		return true
@@ -88,9 +160,39 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeRateLimited:
 		return true
+	case ErrorCodeRefundExceedsCharge:
+		return true
 	case ErrorCodeRequestTooLarge:
 		return true
+	case ErrorCodeSpendCapReached:
+		return true
 	case ErrorCodeUnauthorized:
+		return true
+	case ErrorCodeWalletNotActive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HoldStatus.
+const (
+	HoldStatusCaptured HoldStatus = "captured"
+	HoldStatusExpired  HoldStatus = "expired"
+	HoldStatusOpen     HoldStatus = "open"
+	HoldStatusReleased HoldStatus = "released"
+)
+
+// Valid indicates whether the value is a known member of the HoldStatus enum.
+func (e HoldStatus) Valid() bool {
+	switch e {
+	case HoldStatusCaptured:
+		return true
+	case HoldStatusExpired:
+		return true
+	case HoldStatusOpen:
+		return true
+	case HoldStatusReleased:
 		return true
 	default:
 		return false
@@ -139,6 +241,66 @@ func (e Scope) Valid() bool {
 	}
 }
 
+// Defines values for SettlementOutcome.
+const (
+	SettlementOutcomeAlreadyCaptured    SettlementOutcome = "already_captured"
+	SettlementOutcomeAlreadyReleased    SettlementOutcome = "already_released"
+	SettlementOutcomeAmbiguousReference SettlementOutcome = "ambiguous_reference"
+	SettlementOutcomeCaptured           SettlementOutcome = "captured"
+	SettlementOutcomeExpired            SettlementOutcome = "expired"
+	SettlementOutcomeFailed             SettlementOutcome = "failed"
+	SettlementOutcomeReleased           SettlementOutcome = "released"
+	SettlementOutcomeUnknownReference   SettlementOutcome = "unknown_reference"
+	SettlementOutcomeWaiting            SettlementOutcome = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the SettlementOutcome enum.
+func (e SettlementOutcome) Valid() bool {
+	switch e {
+	case SettlementOutcomeAlreadyCaptured:
+		return true
+	case SettlementOutcomeAlreadyReleased:
+		return true
+	case SettlementOutcomeAmbiguousReference:
+		return true
+	case SettlementOutcomeCaptured:
+		return true
+	case SettlementOutcomeExpired:
+		return true
+	case SettlementOutcomeFailed:
+		return true
+	case SettlementOutcomeReleased:
+		return true
+	case SettlementOutcomeUnknownReference:
+		return true
+	case SettlementOutcomeWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StatementFormat.
+const (
+	StatementFormatCsv    StatementFormat = "csv"
+	StatementFormatJSON   StatementFormat = "json"
+	StatementFormatNdjson StatementFormat = "ndjson"
+)
+
+// Valid indicates whether the value is a known member of the StatementFormat enum.
+func (e StatementFormat) Valid() bool {
+	switch e {
+	case StatementFormatCsv:
+		return true
+	case StatementFormatJSON:
+		return true
+	case StatementFormatNdjson:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	TransactionStatusPosted   TransactionStatus = "posted"
@@ -160,8 +322,13 @@ func (e TransactionStatus) Valid() bool {
 // Defines values for TransactionType.
 const (
 	TransactionTypeAdjustment TransactionType = "adjustment"
+	TransactionTypeCapture    TransactionType = "capture"
 	TransactionTypeCharge     TransactionType = "charge"
+	TransactionTypeExpire     TransactionType = "expire"
+	TransactionTypeExtend     TransactionType = "extend"
+	TransactionTypeHold       TransactionType = "hold"
 	TransactionTypeRefund     TransactionType = "refund"
+	TransactionTypeRelease    TransactionType = "release"
 	TransactionTypeTopup      TransactionType = "topup"
 	TransactionTypeTransfer   TransactionType = "transfer"
 )
@@ -171,9 +338,19 @@ func (e TransactionType) Valid() bool {
 	switch e {
 	case TransactionTypeAdjustment:
 		return true
+	case TransactionTypeCapture:
+		return true
 	case TransactionTypeCharge:
 		return true
+	case TransactionTypeExpire:
+		return true
+	case TransactionTypeExtend:
+		return true
+	case TransactionTypeHold:
+		return true
 	case TransactionTypeRefund:
+		return true
+	case TransactionTypeRelease:
 		return true
 	case TransactionTypeTopup:
 		return true
@@ -184,9 +361,51 @@ func (e TransactionType) Valid() bool {
 	}
 }
 
+// Defines values for UsageGroup.
+const (
+	UsageGroupAccount UsageGroup = "account"
+	UsageGroupDay     UsageGroup = "day"
+	UsageGroupType    UsageGroup = "type"
+	UsageGroupWallet  UsageGroup = "wallet"
+)
+
+// Valid indicates whether the value is a known member of the UsageGroup enum.
+func (e UsageGroup) Valid() bool {
+	switch e {
+	case UsageGroupAccount:
+		return true
+	case UsageGroupDay:
+		return true
+	case UsageGroupType:
+		return true
+	case UsageGroupWallet:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WalletStatus.
+const (
+	WalletStatusActive    WalletStatus = "active"
+	WalletStatusSuspended WalletStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the WalletStatus enum.
+func (e WalletStatus) Valid() bool {
+	switch e {
+	case WalletStatusActive:
+		return true
+	case WalletStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account A customer.
 //
-// Examples: {"created_at":"2026-11-01T00:00:00.000000Z","currency":"CNY","external_reference":"crm-77","id":1042,"name":"Lotus Travel","status":"active","wallets":[{"account":1042,"available":"18.383","balance":"18.383","credit_limit":"0","currency":"CNY","held":"0","version":12,"wallet":"sms"},{"account":1042,"available":"0","balance":"0","credit_limit":"0","currency":"CNY","held":"0","version":0,"wallet":"voip"}]}
+// Examples: {"charge_on":["DELIVRD","ACCEPTD"],"created_at":"2026-11-01T00:00:00.000000Z","currency":"CNY","external_reference":"crm-77","id":1042,"name":"Lotus Travel","status":"active","time_zone":"Asia/Ho_Chi_Minh","wallets":[{"account":1042,"available":"18.383","balance":"18.383","credit_limit":"0","currency":"CNY","held":"0","spent_this_month":"71.24","spent_today":"3.83","status":"active","version":12,"wallet":"sms"},{"account":1042,"available":"0","balance":"0","credit_limit":"0","currency":"CNY","held":"0","spent_this_month":"0","spent_today":"0","status":"active","version":0,"wallet":"voip"}]}
 type Account struct {
 	// ID The number of an account.
 	//
@@ -201,7 +420,7 @@ type Account struct {
 	// Examples: CNY
 	Currency Currency `json:"currency"`
 
-	// Status An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded. A `closed` one takes no movement at all.
+	// Status An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured. A `closed` one takes no movement at all, and has no open holds.
 	Status AccountStatus `json:"status"`
 
 	// ExternalReference The operator's own name for the customer.
@@ -211,6 +430,14 @@ type Account struct {
 	//
 	// Examples: {"crm":"C-77"}
 	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// TimeZone The time zone in which the account's days and months begin.
+	TimeZone TimeZone `json:"time_zone"`
+
+	// ChargeOn The states of delivery reports that charge the hold of a message. Every other final state releases it, so the empty list charges nothing.
+	//
+	// Examples: ["DELIVRD","ACCEPTD"]
+	ChargeOn ChargeOn `json:"charge_on"`
 
 	// Wallets Every wallet of the account, in the order of their names.
 	Wallets []Wallet `json:"wallets"`
@@ -237,8 +464,13 @@ type AccountPage struct {
 
 // AccountPatch The members of an account that change.
 //
-// Examples: {"status":"suspended"}
+// Examples: {"status":"suspended"}, {"charge_on":["DELIVRD"]}
 type AccountPatch struct {
+	// ChargeOn The states of delivery reports that charge the hold of a message. Every other final state releases it, so the empty list charges nothing.
+	//
+	// Examples: ["DELIVRD","ACCEPTD"]
+	ChargeOn ChargeOn `json:"charge_on,omitzero"`
+
 	// ExternalReference The operator's own name for the customer. The empty string clears it.
 	ExternalReference *string `json:"external_reference,omitempty"`
 
@@ -248,14 +480,22 @@ type AccountPatch struct {
 	// Name The customer's name, 1 to 200 bytes of printable text.
 	Name *string `json:"name,omitempty"`
 
-	// Status An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded. A `closed` one takes no movement at all.
+	// Status An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured. A `closed` one takes no movement at all, and has no open holds.
 	Status *AccountStatus `json:"status,omitempty"`
+
+	// TimeZone The time zone in which the account's days and months begin, for its spend caps.
+	TimeZone *TimeZone `json:"time_zone,omitempty"`
 }
 
 // AccountRequest A new account.
 //
 // Examples: {"currency":"CNY","external_reference":"crm-77","id":1042,"name":"Lotus Travel"}
 type AccountRequest struct {
+	// ChargeOn The states of delivery reports that charge the hold of a message. Every other final state releases it, so the empty list charges nothing.
+	//
+	// Examples: ["DELIVRD","ACCEPTD"]
+	ChargeOn ChargeOn `json:"charge_on,omitzero"`
+
 	// Currency An ISO 4217 code in capitals.
 	//
 	// Examples: CNY
@@ -276,9 +516,12 @@ type AccountRequest struct {
 
 	// Name The customer's name, 1 to 200 bytes of printable text.
 	Name string `json:"name"`
+
+	// TimeZone The time zone in which the account's days and months begin, for its spend caps.
+	TimeZone TimeZone `json:"time_zone,omitempty,omitzero"`
 }
 
-// AccountStatus An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded. A `closed` one takes no movement at all.
+// AccountStatus An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured. A `closed` one takes no movement at all, and has no open holds.
 type AccountStatus string
 
 // AllowList The networks from which a key may be used, in CIDR notation; a request may also name single addresses. The empty list allows every address.
@@ -301,20 +544,184 @@ type Balance struct {
 	// Examples: CNY
 	Currency Currency `json:"currency"`
 
-	// Status An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded. A `closed` one takes no movement at all.
+	// Status An `active` account does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured. A `closed` one takes no movement at all, and has no open holds.
 	Status AccountStatus `json:"status"`
 
 	// Wallets Every wallet of the account, in the order of their names.
 	Wallets []Wallet `json:"wallets"`
 }
 
+// BatchID The id of an atomic batch. It follows from the transactions in it.
+//
+// Examples: 27b1f0c6-90de-8b5e-8f3a-c41d6e0a9b72
+type BatchID = string
+
+// BatchItem What came of one transaction of a batch.
+type BatchItem struct {
+	// Index The place of the transaction in the batch, counted from 0; of lines, the empty ones count too.
+	Index int `json:"index"`
+
+	// Outcome Whether a transaction of a batch is `posted` or `rejected`, or `failed`: not decided, and not remembered.
+	Outcome BatchOutcome `json:"outcome"`
+
+	// Replayed It is `true` where the outcome is that of an earlier request with the same idempotency key, and absent otherwise.
+	Replayed bool `json:"replayed,omitempty,omitzero"`
+
+	// Transaction The transaction with its outcome. One that failed does not have it.
+	Transaction *Transaction `json:"transaction,omitempty"`
+
+	// Error What the answer would be had the transaction been sent alone. One that is posted does not have it.
+	Error *Problem `json:"error,omitempty"`
+}
+
+// BatchOutcome Whether a transaction of a batch is `posted` or `rejected`, or `failed`: not decided, and not remembered.
+type BatchOutcome string
+
+// BatchReply What came of a batch.
+//
+// Examples: {"failed":0,"items":[{"index":0,"outcome":"posted","replayed":true,"transaction":{"account":1042,"amount":"0.0383","available":"0.02","balance":"0.02","created_at":"2026-11-01T00:00:00.000000Z","held":"0","id":"5c146b14-3c52-8afd-938a-375d0df1fbf6","status":"posted","type":"charge","wallet":"sms"}},{"error":{"code":"insufficient_funds","detail":"0.02 is available, 0.0766 was asked for","hint":"top the wallet up, then post again with a new idempotency key","status":402,"title":"Payment Required","transaction":"c83f05a9-7b46-8e92-a1d0-5f6e29c4b718","type":"urn:saldo:problem:insufficient_funds"},"index":1,"outcome":"rejected","transaction":{"account":1042,"amount":"0.0766","available":"0.02","balance":"0.02","created_at":"2026-11-01T00:00:00.000000Z","held":"0","id":"c83f05a9-7b46-8e92-a1d0-5f6e29c4b718","rejection":"insufficient_funds","status":"rejected","type":"charge","wallet":"sms"}}],"posted":1,"rejected":1}
+type BatchReply struct {
+	// Posted How many transactions are posted, now or earlier.
+	Posted int `json:"posted"`
+
+	// Rejected How many are rejected, now or earlier.
+	Rejected int `json:"rejected"`
+
+	// Failed How many were not decided.
+	Failed int `json:"failed"`
+
+	// Items What came of each transaction, in their order.
+	Items []BatchItem `json:"items"`
+}
+
+// BatchRequest Transactions that are sent together.
+//
+// Examples: {"transactions":[{"account":1042,"amount":"0.0383","idempotency_key":"msg-17","type":"charge","wallet":"sms"},{"account":1042,"amount":"0.0766","idempotency_key":"msg-18","type":"charge","wallet":"sms"}]}, {"atomic":true,"transactions":[{"hold":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","idempotency_key":"call-9","type":"capture"},{"account":1042,"amount":"0.01","idempotency_key":"call-9-fee","type":"charge","wallet":"voip"}]}
+type BatchRequest struct {
+	// Atomic Whether all are to be posted or none.
+	Atomic bool `json:"atomic,omitempty,omitzero"`
+
+	// Transactions The transactions, in the order in which they are posted.
+	Transactions []BatchTransaction `json:"transactions"`
+}
+
+// BatchTransaction A movement of money with its idempotency key. All its other members are those of TransactionRequest.
+//
+// Examples: {"account":1042,"amount":"0.0383","idempotency_key":"msg-17","type":"charge","wallet":"sms"}
+type BatchTransaction struct {
+	// Account The account of the wallet. It can be left out where `hold` or `charge` is given; if it is not, it must be theirs.
+	Account AccountID `json:"account,omitempty,omitzero"`
+
+	// Amount How much. It is positive, except that an adjustment may be negative. A capture without it takes all that the hold still has; a release and an extension do not have it, and everything else must.
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Charge The charge or capture that a refund gives back. Only a refund has it, and must.
+	Charge TransactionID `json:"charge,omitempty,omitzero"`
+
+	// ExpiresIn After how many seconds from now a hold expires. An extension must have it, and never makes a hold shorter; a hold has 86400 without it, and nothing else has it.
+	ExpiresIn *ExpiresIn `json:"expires_in,omitempty"`
+
+	// Final Whether a capture releases what it leaves of the hold. Otherwise the hold stays open as long as anything remains. Only a capture has it.
+	Final *bool `json:"final,omitempty"`
+
+	// Hold The hold that is captured, released or extended. Only these have it, and must.
+	Hold TransactionID `json:"hold,omitempty,omitzero"`
+
+	// IdempotencyKey The caller's name for a movement, visible ASCII characters.
+	//
+	// Examples: msg-20261101-000017
+	IdempotencyKey IdempotencyKey `json:"idempotency_key"`
+
+	// Metadata The caller's own data, at most 32 members with names of 1 to 64 bytes and texts of at most 512 bytes. Saldo gives it back and never looks inside.
+	//
+	// Examples: {"crm":"C-77"}
+	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// Reference The caller's own name for the movement, at most 200 bytes of printable text; by default that of the `hold` or `charge`.
+	Reference Reference `json:"reference,omitempty,omitzero"`
+
+	// ToAccount The account that a transfer goes to. Only a transfer has it, and must.
+	ToAccount AccountID `json:"to_account,omitempty,omitzero"`
+
+	// ToWallet The wallet that a transfer goes to, by default the one of the same name. Only a transfer has it.
+	ToWallet WalletName `json:"to_wallet,omitempty,omitzero"`
+
+	// Type What the transaction does. Every type can be posted but `expire`.
+	Type TransactionType `json:"type"`
+
+	// Wallet The wallet. It can be left out where `hold` or `charge` is given; if it is not, it must be theirs.
+	Wallet WalletName `json:"wallet,omitempty,omitzero"`
+}
+
+// CaptureRequest What is to be charged of a hold.
+//
+// Examples: {"amount":"0.0383"}
+type CaptureRequest struct {
+	// Amount How much. It is positive, and all that the hold still has where it is left out.
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Final Whether what the capture leaves of the hold is released. Otherwise the hold stays open as long as anything remains.
+	Final *bool `json:"final,omitempty"`
+
+	// Metadata The caller's own data, at most 32 members with names of 1 to 64 bytes and texts of at most 512 bytes. Saldo gives it back and never looks inside.
+	//
+	// Examples: {"crm":"C-77"}
+	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// Reference The caller's own name for the movement, at most 200 bytes of printable text; by default that of the hold.
+	Reference Reference `json:"reference,omitempty,omitzero"`
+}
+
+// ChargeOn The states of delivery reports that charge the hold of a message. Every other final state releases it, so the empty list charges nothing.
+//
+// Examples: ["DELIVRD","ACCEPTD"]
+type ChargeOn = []DeliveryState
+
 // Currency An ISO 4217 code in capitals.
 //
 // Examples: CNY
 type Currency = string
 
+// DeliveryReport What became of a message.
+//
+// Examples: {"reference":"msg-18","status":"DELIVRD"}
+type DeliveryReport struct {
+	// Account Whose hold it is, where several accounts may use the reference. A customer's key looks at its own account only.
+	Account AccountID `json:"account,omitempty,omitzero"`
+
+	// Reference The reference of the message's hold, 1 to 200 bytes of printable text.
+	Reference string `json:"reference"`
+
+	// Status The state of a message, in the words of SMPP. All but `ENROUTE` are final.
+	Status DeliveryState `json:"status"`
+}
+
+// DeliveryState The state of a message, in the words of SMPP. All but `ENROUTE` are final.
+type DeliveryState string
+
 // ErrorCode The stable name of a failure.
 type ErrorCode string
+
+// ExpiresIn A number of seconds, at most 30 days.
+//
+// Examples: 3600
+type ExpiresIn = int
+
+// ExtendRequest When a hold is to expire instead.
+//
+// Examples: {"expires_in":3600}
+type ExtendRequest struct {
+	// ExpiresIn After how many seconds from now the hold expires. A hold that would last longer already stays as it is.
+	ExpiresIn ExpiresIn `json:"expires_in"`
+
+	// Metadata The caller's own data, at most 32 members with names of 1 to 64 bytes and texts of at most 512 bytes. Saldo gives it back and never looks inside.
+	//
+	// Examples: {"crm":"C-77"}
+	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// Reference The caller's own name for the movement, at most 200 bytes of printable text; by default that of the hold.
+	Reference Reference `json:"reference,omitempty,omitzero"`
+}
 
 // Health The state of the service.
 type Health struct {
@@ -324,9 +731,101 @@ type Health struct {
 	Status string `json:"status"`
 }
 
+// Hold Money of a wallet that is, or was, reserved.
+//
+// Examples: {"account":1042,"amount":"0.0766","captured":"0.0383","closed_at":"2026-11-01T00:05:00.000000Z","created_at":"2026-11-01T00:00:00.000000Z","expires_at":"2026-11-01T01:00:00.000000Z","id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","reference":"msg-18","remaining":"0","status":"captured","wallet":"sms"}
+type Hold struct {
+	// ID The id of the hold, which is that of the transaction that placed it.
+	ID TransactionID `json:"id"`
+
+	// Account The number of an account.
+	//
+	// Examples: 1042
+	Account AccountID `json:"account"`
+
+	// Wallet What the money of a wallet is for. Every account has `sms` and `voip`.
+	//
+	// Examples: sms
+	Wallet WalletName `json:"wallet"`
+
+	// Status What became of a hold. An `open` one still reserves money; the others are closed for good, by their last capture, by a release, or because their time was over.
+	Status HoldStatus `json:"status"`
+
+	// Amount What was reserved when the hold was placed.
+	Amount Amount `json:"amount"`
+
+	// Captured What was charged in all. It can be more than the amount.
+	Captured Amount `json:"captured"`
+
+	// Remaining What is still reserved. It is `0` once the hold is closed.
+	Remaining Amount `json:"remaining"`
+
+	// Reference The caller's own name for the hold.
+	Reference string `json:"reference,omitempty,omitzero"`
+
+	// CreatedAt An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	CreatedAt Time `json:"created_at"`
+
+	// ExpiresAt When the hold expires, or was to.
+	ExpiresAt Time `json:"expires_at"`
+
+	// ClosedAt When the hold was closed. An open one does not have it.
+	ClosedAt Time `json:"closed_at,omitempty,omitzero"`
+}
+
+// HoldPage One page of holds.
+type HoldPage struct {
+	// Items The holds, oldest first.
+	Items []Hold `json:"items"`
+
+	// NextCursor Where the next page starts. The last page does not have it.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// HoldRequest Money that is to be reserved.
+//
+// Examples: {"account":1042,"amount":"0.0766","expires_in":3600,"reference":"msg-18","wallet":"sms"}
+type HoldRequest struct {
+	// Account The number of an account.
+	//
+	// Examples: 1042
+	Account AccountID `json:"account"`
+
+	// Amount How much. It is positive.
+	Amount Amount `json:"amount"`
+
+	// ExpiresIn After how many seconds the hold expires, by default a day.
+	ExpiresIn *ExpiresIn `json:"expires_in,omitempty"`
+
+	// Metadata The caller's own data, at most 32 members with names of 1 to 64 bytes and texts of at most 512 bytes. Saldo gives it back and never looks inside.
+	//
+	// Examples: {"crm":"C-77"}
+	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// Reference The caller's own name for the movement, a message id for example; at most 200 bytes of printable text.
+	//
+	// Examples: msg-17
+	Reference Reference `json:"reference,omitempty,omitzero"`
+
+	// Wallet What the money of a wallet is for. Every account has `sms` and `voip`.
+	//
+	// Examples: sms
+	Wallet WalletName `json:"wallet"`
+}
+
+// HoldStatus What became of a hold. An `open` one still reserves money; the others are closed for good, by their last capture, by a release, or because their time was over.
+type HoldStatus string
+
+// IdempotencyKey The caller's name for a movement, visible ASCII characters.
+//
+// Examples: msg-20261101-000017
+type IdempotencyKey = string
+
 // Key A key without its secret. Only a customer's key has an account.
 //
-// Examples: {"account":1042,"allow_list":[],"created_at":"2026-11-01T00:00:00.000000Z","id":"AK7M2QX4ZPLNTW3B","last4":"9f3a","scopes":["balance:read"],"status":"active"}
+// Examples: {"account":1042,"allow_list":[],"created_at":"2026-11-01T00:00:00.000000Z","id":"AK7M2QX4ZPLNTW3B","last4":"9f3a","scopes":["balance:read"],"status":"active"}, {"account":1042,"allow_list":["203.0.113.0/24"],"created_at":"2026-11-01T00:00:00.000000Z","daily_spend_cap":"20","id":"AKS0LHVQ2DTEX6RN","last4":"c07d","scopes":["balance:read","transactions:write"],"spent_this_month":"71.24","spent_today":"3.83","status":"active"}
 type Key struct {
 	// ID An AccessKey ID, visible ASCII characters other than a colon.
 	//
@@ -364,6 +863,18 @@ type Key struct {
 	//
 	// Examples: 2026-11-01T00:00:00.000000Z
 	CreatedAt Time `json:"created_at"`
+
+	// DailySpendCap The most that may be spent with the key in one day, where there is a cap.
+	DailySpendCap Amount `json:"daily_spend_cap,omitempty,omitzero"`
+
+	// MonthlySpendCap The most that may be spent with the key in one month, where there is a cap.
+	MonthlySpendCap Amount `json:"monthly_spend_cap,omitempty,omitzero"`
+
+	// SpentToday What was spent with the key since the day began, counted as in a wallet. Only a key with a cap has it.
+	SpentToday Amount `json:"spent_today,omitempty,omitzero"`
+
+	// SpentThisMonth The same since the month began.
+	SpentThisMonth Amount `json:"spent_this_month,omitempty,omitzero"`
 }
 
 // KeyID An AccessKey ID, visible ASCII characters other than a colon.
@@ -380,12 +891,26 @@ type KeyPage struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
+// KeyPatch The spend caps of a key that change.
+//
+// Examples: {"daily_spend_cap":"20"}
+type KeyPatch struct {
+	// DailySpendCap The most that may be spent with the key in one day. `0` is no cap.
+	DailySpendCap *Amount `json:"daily_spend_cap,omitempty"`
+
+	// MonthlySpendCap The most that may be spent with the key in one month. `0` is no cap.
+	MonthlySpendCap *Amount `json:"monthly_spend_cap,omitempty"`
+}
+
 // KeyRequest A new key for a customer. Without scopes it gets `balance:read`.
 //
-// Examples: {"allow_list":["203.0.113.0/24"],"scopes":["balance:read","transactions:write"]}
+// Examples: {"allow_list":["203.0.113.0/24"],"daily_spend_cap":"20","scopes":["balance:read","transactions:write"]}
 type KeyRequest struct {
 	// AllowList The networks from which a key may be used, in CIDR notation; a request may also name single addresses. The empty list allows every address.
 	AllowList AllowList `json:"allow_list,omitempty,omitzero"`
+
+	// DailySpendCap The most that may be spent with the key in one day. `0` is no cap.
+	DailySpendCap *Amount `json:"daily_spend_cap,omitempty"`
 
 	// ExpiresAt An RFC 3339 time. Saldo writes UTC with six digits of a second.
 	//
@@ -396,6 +921,9 @@ type KeyRequest struct {
 	//
 	// Examples: AK7M2QX4ZPLNTW3B
 	ID KeyID `json:"id,omitempty,omitzero"`
+
+	// MonthlySpendCap The most that may be spent with the key in one month. `0` is no cap.
+	MonthlySpendCap *Amount `json:"monthly_spend_cap,omitempty"`
 
 	// Scopes What a key may do.
 	Scopes Scopes `json:"scopes,omitempty,omitzero"`
@@ -451,6 +979,12 @@ type NewKey struct {
 	//
 	// Examples: 2026-11-01T00:00:00.000000Z
 	CreatedAt Time `json:"created_at"`
+
+	// DailySpendCap The most that may be spent with the key in one day, where there is a cap.
+	DailySpendCap Amount `json:"daily_spend_cap,omitempty,omitzero"`
+
+	// MonthlySpendCap The most that may be spent with the key in one month, where there is a cap.
+	MonthlySpendCap Amount `json:"monthly_spend_cap,omitempty,omitzero"`
 }
 
 // OperatorKeyRequest A new key for the operator.
@@ -459,6 +993,9 @@ type NewKey struct {
 type OperatorKeyRequest struct {
 	// AllowList The networks from which a key may be used, in CIDR notation; a request may also name single addresses. The empty list allows every address.
 	AllowList AllowList `json:"allow_list,omitempty,omitzero"`
+
+	// DailySpendCap The most that may be spent with the key in one day. `0` is no cap.
+	DailySpendCap *Amount `json:"daily_spend_cap,omitempty"`
 
 	// ExpiresAt An RFC 3339 time. Saldo writes UTC with six digits of a second.
 	//
@@ -469,6 +1006,9 @@ type OperatorKeyRequest struct {
 	//
 	// Examples: AK7M2QX4ZPLNTW3B
 	ID KeyID `json:"id,omitempty,omitzero"`
+
+	// MonthlySpendCap The most that may be spent with the key in one month. `0` is no cap.
+	MonthlySpendCap *Amount `json:"monthly_spend_cap,omitempty"`
 
 	// Scopes What a key may do.
 	Scopes Scopes `json:"scopes"`
@@ -501,6 +1041,27 @@ type Problem struct {
 
 	// Transaction The rejected transaction, where the problem is a rejection that the ledger remembers.
 	Transaction TransactionID `json:"transaction,omitempty,omitzero"`
+
+	// Index Where the problem is that of one transaction of an atomic batch, or of one delivery report, its place there, counted from 0.
+	Index *int `json:"index,omitempty"`
+}
+
+// Reference The caller's own name for the movement, a message id for example; at most 200 bytes of printable text.
+//
+// Examples: msg-17
+type Reference = string
+
+// ReleaseRequest What the caller says of a release. It may be empty.
+//
+// Examples: {}
+type ReleaseRequest struct {
+	// Metadata The caller's own data, at most 32 members with names of 1 to 64 bytes and texts of at most 512 bytes. Saldo gives it back and never looks inside.
+	//
+	// Examples: {"crm":"C-77"}
+	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// Reference The caller's own name for the movement, at most 200 bytes of printable text; by default that of the hold.
+	Reference Reference `json:"reference,omitempty,omitzero"`
 }
 
 // Scope One thing that a key may do. `admin` does not imply the others and is for operators' keys only.
@@ -512,27 +1073,164 @@ type Scopes = []Scope
 // Secret The secret of a key. A request gives it together with the id, to import an existing pair, or gives neither. Both have at most 512 characters together.
 type Secret = string
 
+// SettledReport What came of one delivery report.
+type SettledReport struct {
+	// Reference The reference of the report.
+	Reference string `json:"reference"`
+
+	// Status The state of a message, in the words of SMPP. All but `ENROUTE` are final.
+	Status DeliveryState `json:"status"`
+
+	// Outcome What came of a delivery report. Its hold is `captured` or `released` by it; it was that already by another request (`already_captured`, `already_released`); it stays open, `waiting` for a final state; or it had `expired` before the report came, and nothing is charged. No hold has the reference (`unknown_reference`), or several have it and nothing is done (`ambiguous_reference`). With `failed`, the error says why.
+	Outcome SettlementOutcome `json:"outcome"`
+
+	// Hold The hold that the reference names.
+	Hold TransactionID `json:"hold,omitempty,omitzero"`
+
+	// Transaction The capture or release that the report has caused.
+	Transaction TransactionID `json:"transaction,omitempty,omitzero"`
+
+	// Amount What was captured or released.
+	Amount Amount `json:"amount,omitempty,omitzero"`
+
+	// Error Why the report failed.
+	Error *Problem `json:"error,omitempty"`
+}
+
+// Settlement What came of delivery reports.
+//
+// Examples: {"items":[{"amount":"0.0766","hold":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","outcome":"captured","reference":"msg-18","status":"DELIVRD","transaction":"41d98c07-6f2e-8d15-9c7b-e3a05b84f6d2"},{"hold":"b7602e4d-c918-8f05-9d3b-14a6e87c5f20","outcome":"waiting","reference":"msg-19","status":"ENROUTE"},{"outcome":"unknown_reference","reference":"msg-99","status":"UNDELIV"}]}
+type Settlement struct {
+	// Items What came of each report, in their order.
+	Items []SettledReport `json:"items"`
+}
+
+// SettlementOutcome What came of a delivery report. Its hold is `captured` or `released` by it; it was that already by another request (`already_captured`, `already_released`); it stays open, `waiting` for a final state; or it had `expired` before the report came, and nothing is charged. No hold has the reference (`unknown_reference`), or several have it and nothing is done (`ambiguous_reference`). With `failed`, the error says why.
+type SettlementOutcome string
+
+// SpendCap What could still be spent after a charge, hold or capture, or when it was rejected, under the caps of the wallet and of the key, whichever left less. A member is absent where neither has such a cap.
+type SpendCap struct {
+	// DailyRemaining What could still be spent on that day.
+	DailyRemaining Amount `json:"daily_remaining,omitempty,omitzero"`
+
+	// MonthlyRemaining What could still be spent in that month.
+	MonthlyRemaining Amount `json:"monthly_remaining,omitempty,omitzero"`
+}
+
+// Statement The entries of a wallet in a range of time, one page of them.
+//
+// Examples: {"account":1042,"closing_balance":"19.9617","currency":"CNY","from":"2026-11-01T00:00:00.000000Z","items":[{"amount":"-0.0383","balance":"19.9617","counterpart":"revenue","created_at":"2026-11-01T08:30:00.000000Z","held":"0","reference":"msg-17","transaction":"5c146b14-3c52-8afd-938a-375d0df1fbf6","type":"charge","version":12}],"opening_balance":"20","to":"2026-11-02T00:00:00.000000Z","wallet":"sms"}
+type Statement struct {
+	// Account The number of an account.
+	//
+	// Examples: 1042
+	Account AccountID `json:"account"`
+
+	// Wallet What the money of a wallet is for. Every account has `sms` and `voip`.
+	//
+	// Examples: sms
+	Wallet WalletName `json:"wallet"`
+
+	// Currency An ISO 4217 code in capitals.
+	//
+	// Examples: CNY
+	Currency Currency `json:"currency"`
+
+	// From Where the range starts, where the request says so.
+	From Time `json:"from,omitempty,omitzero"`
+
+	// To Where the range ends, where the request says so.
+	To Time `json:"to,omitempty,omitzero"`
+
+	// OpeningBalance The balance before the first entry of the range.
+	OpeningBalance Amount `json:"opening_balance"`
+
+	// ClosingBalance The balance after the last entry of the range.
+	ClosingBalance Amount `json:"closing_balance"`
+
+	// Items The rows, oldest first.
+	Items []StatementRow `json:"items"`
+
+	// NextCursor Where the next page starts. The last page does not have it.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// StatementFormat The format of a statement.
+type StatementFormat string
+
+// StatementRow One entry of a wallet, and the transaction that made it.
+type StatementRow struct {
+	// Version The number of the entry, counted from 1.
+	Version int64 `json:"version"`
+
+	// CreatedAt An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	CreatedAt Time `json:"created_at"`
+
+	// Transaction The id of a transaction. It follows from who posts and the idempotency key.
+	//
+	// Examples: 5c146b14-3c52-8afd-938a-375d0df1fbf6
+	Transaction TransactionID `json:"transaction"`
+
+	// Type What a transaction does. A `topup` adds to the wallet, a `charge` takes from it, a `refund` gives back a charge or a part of one, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency. A `hold` reserves money, a `capture` charges what a hold reserves, a `release` makes it available again, and an `extend` lets the hold expire later. An `expire` releases a hold whose time is over; Saldo alone posts it.
+	Type TransactionType `json:"type"`
+
+	// Amount What the balance changed by. It is negative where money left the wallet, and `0` where none moved.
+	Amount Amount `json:"amount"`
+
+	// Balance The balance after the entry.
+	Balance Amount `json:"balance"`
+
+	// Held What was held after the entry.
+	Held Amount `json:"held"`
+
+	// Reference The caller's own name for the movement.
+	Reference string `json:"reference,omitempty,omitzero"`
+
+	// Counterpart The other side: `funding`, `revenue` or `adjustment`, or the account and the wallet of a transfer. What only reserves money or gives it back has none.
+	//
+	// Examples: revenue, 1042/voip
+	Counterpart string `json:"counterpart,omitempty,omitzero"`
+
+	// Hold The hold that the transaction is about.
+	Hold TransactionID `json:"hold,omitempty,omitzero"`
+
+	// Charge The charge or capture that a refund gives back.
+	Charge TransactionID `json:"charge,omitempty,omitzero"`
+}
+
 // Time An RFC 3339 time. Saldo writes UTC with six digits of a second.
 //
 // Examples: 2026-11-01T00:00:00.000000Z
 type Time = string
 
+// TimeOrDate An RFC 3339 time, or a date, which stands for the start of that day.
+//
+// Examples: 2026-11-01, 2026-11-01T00:00:00.000000Z
+type TimeOrDate = string
+
+// TimeZone A time zone by its IANA name.
+//
+// Examples: Asia/Ho_Chi_Minh
+type TimeZone = string
+
 // Transaction A movement of money with its outcome.
 //
-// Examples: {"account":1042,"amount":"0.0383","available":"18.3447","balance":"18.3447","created_at":"2026-11-01T00:00:00.000000Z","held":"0","id":"5c146b14-3c52-8afd-938a-375d0df1fbf6","reference":"msg-17","status":"posted","type":"charge","wallet":"sms"}
+// Examples: {"account":1042,"amount":"0.0383","available":"18.3447","balance":"18.3447","created_at":"2026-11-01T00:00:00.000000Z","held":"0","id":"5c146b14-3c52-8afd-938a-375d0df1fbf6","reference":"msg-17","status":"posted","type":"charge","wallet":"sms"}, {"account":1042,"amount":"0.0383","available":"18.3064","balance":"18.3064","created_at":"2026-11-01T00:05:00.000000Z","final":true,"held":"0","hold":{"expires_at":"2026-11-01T01:00:00.000000Z","id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","remaining":"0","status":"captured"},"id":"41d98c07-6f2e-8d15-9c7b-e3a05b84f6d2","reference":"msg-18","spend_cap":{"daily_remaining":"46.1317"},"status":"posted","type":"capture","wallet":"sms"}
 type Transaction struct {
 	// ID The id of a transaction. It follows from who posts and the idempotency key.
 	//
 	// Examples: 5c146b14-3c52-8afd-938a-375d0df1fbf6
 	ID TransactionID `json:"id"`
 
-	// Status Whether the money moved.
+	// Status Whether the transaction took effect.
 	Status TransactionStatus `json:"status"`
 
 	// Rejection Why the transaction was rejected. A posted one does not have it.
 	Rejection ErrorCode `json:"rejection,omitempty,omitzero"`
 
-	// Type What a transaction does. A `topup` and a `refund` add to the wallet, a `charge` takes from it, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency.
+	// Type What a transaction does. A `topup` adds to the wallet, a `charge` takes from it, a `refund` gives back a charge or a part of one, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency. A `hold` reserves money, a `capture` charges what a hold reserves, a `release` makes it available again, and an `extend` lets the hold expire later. An `expire` releases a hold whose time is over; Saldo alone posts it.
 	Type TransactionType `json:"type"`
 
 	// Account The number of an account.
@@ -555,9 +1253,7 @@ type Transaction struct {
 	// Examples: sms
 	ToWallet WalletName `json:"to_wallet,omitempty,omitzero"`
 
-	// Amount An exact decimal number of currency units. At most six digits after the point matter: a seventh is an error unless it is zero. It is never a JSON number.
-	//
-	// Examples: 18.383
+	// Amount What was moved. Of a capture that is what was charged, of a release and an expiry what is available again, and of an extension `0`. A rejected transaction has what was asked for.
 	Amount Amount `json:"amount"`
 
 	// Balance The balance of the wallet after the transaction, or when it was rejected.
@@ -581,6 +1277,36 @@ type Transaction struct {
 	//
 	// Examples: 2026-11-01T00:00:00.000000Z
 	CreatedAt Time `json:"created_at"`
+
+	// Hold The hold that a transaction is about, as it left it. For a transaction that was rejected it has the id alone.
+	Hold *TransactionHold `json:"hold,omitempty"`
+
+	// Charge The charge or capture that a refund gives back.
+	Charge TransactionID `json:"charge,omitempty,omitzero"`
+
+	// Final Whether a capture was to release what it left of the hold. Only a capture has it.
+	Final *bool `json:"final,omitempty"`
+
+	// Batch The atomic batch that the transaction was part of.
+	Batch BatchID `json:"batch,omitempty,omitzero"`
+
+	// SpendCap What could still be spent after a charge, hold or capture, or when it was rejected, under the caps of the wallet and of the key, whichever left less. A member is absent where neither has such a cap.
+	SpendCap *SpendCap `json:"spend_cap,omitempty"`
+}
+
+// TransactionHold The hold that a transaction is about, as it left it. For a transaction that was rejected it has the id alone.
+type TransactionHold struct {
+	// ID The id of the hold, which is that of the transaction that placed it.
+	ID TransactionID `json:"id"`
+
+	// Status What became of a hold. An `open` one still reserves money; the others are closed for good, by their last capture, by a release, or because their time was over.
+	Status HoldStatus `json:"status,omitempty,omitzero"`
+
+	// Remaining What the hold still reserved.
+	Remaining Amount `json:"remaining,omitempty,omitzero"`
+
+	// ExpiresAt When the hold was to expire.
+	ExpiresAt Time `json:"expires_at,omitempty,omitzero"`
 }
 
 // TransactionID The id of a transaction. It follows from who posts and the idempotency key.
@@ -588,23 +1314,44 @@ type Transaction struct {
 // Examples: 5c146b14-3c52-8afd-938a-375d0df1fbf6
 type TransactionID = string
 
-// TransactionRequest A movement of money.
-type TransactionRequest struct {
-	// Account The number of an account.
-	//
-	// Examples: 1042
-	Account AccountID `json:"account"`
+// TransactionPage One page of transactions.
+type TransactionPage struct {
+	// Items The transactions, oldest first.
+	Items []Transaction `json:"items"`
 
-	// Amount How much. It is positive, except that an adjustment may be negative.
-	Amount Amount `json:"amount"`
+	// NextCursor Where the next page starts. The last page does not have it.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// TransactionRequest A movement of money.
+//
+// Examples: {"account":1042,"amount":"0.0383","reference":"msg-17","type":"charge","wallet":"sms"}
+type TransactionRequest struct {
+	// Account The account of the wallet. It can be left out where `hold` or `charge` is given; if it is not, it must be theirs.
+	Account AccountID `json:"account,omitempty,omitzero"`
+
+	// Amount How much. It is positive, except that an adjustment may be negative. A capture without it takes all that the hold still has; a release and an extension do not have it, and everything else must.
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Charge The charge or capture that a refund gives back. Only a refund has it, and must.
+	Charge TransactionID `json:"charge,omitempty,omitzero"`
+
+	// ExpiresIn After how many seconds from now a hold expires. An extension must have it, and never makes a hold shorter; a hold has 86400 without it, and nothing else has it.
+	ExpiresIn *ExpiresIn `json:"expires_in,omitempty"`
+
+	// Final Whether a capture releases what it leaves of the hold. Otherwise the hold stays open as long as anything remains. Only a capture has it.
+	Final *bool `json:"final,omitempty"`
+
+	// Hold The hold that is captured, released or extended. Only these have it, and must.
+	Hold TransactionID `json:"hold,omitempty,omitzero"`
 
 	// Metadata The caller's own data, at most 32 members with names of 1 to 64 bytes and texts of at most 512 bytes. Saldo gives it back and never looks inside.
 	//
 	// Examples: {"crm":"C-77"}
 	Metadata Metadata `json:"metadata,omitempty,omitzero"`
 
-	// Reference The caller's own name for the movement, a message id for example; at most 200 bytes of printable text.
-	Reference string `json:"reference,omitempty,omitzero"`
+	// Reference The caller's own name for the movement, at most 200 bytes of printable text; by default that of the `hold` or `charge`.
+	Reference Reference `json:"reference,omitempty,omitzero"`
 
 	// ToAccount The account that a transfer goes to. Only a transfer has it, and must.
 	ToAccount AccountID `json:"to_account,omitempty,omitzero"`
@@ -612,24 +1359,122 @@ type TransactionRequest struct {
 	// ToWallet The wallet that a transfer goes to, by default the one of the same name. Only a transfer has it.
 	ToWallet WalletName `json:"to_wallet,omitempty,omitzero"`
 
-	// Type What a transaction does. A `topup` and a `refund` add to the wallet, a `charge` takes from it, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency.
+	// Type What the transaction does. Every type can be posted but `expire`.
 	Type TransactionType `json:"type"`
+
+	// Wallet The wallet. It can be left out where `hold` or `charge` is given; if it is not, it must be theirs.
+	Wallet WalletName `json:"wallet,omitempty,omitzero"`
+}
+
+// TransactionStatus Whether the transaction took effect.
+type TransactionStatus string
+
+// TransactionType What a transaction does. A `topup` adds to the wallet, a `charge` takes from it, a `refund` gives back a charge or a part of one, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency. A `hold` reserves money, a `capture` charges what a hold reserves, a `release` makes it available again, and an `extend` lets the hold expire later. An `expire` releases a hold whose time is over; Saldo alone posts it.
+type TransactionType string
+
+// TrialBalance All money in the ledger and where it came from.
+//
+// Examples: {"created_at":"2026-11-01T00:00:00.000000Z","currencies":[{"adjustment":"0","currency":"CNY","funding":"-500","held":"0.0766","revenue":"38.3447","total":"0","wallets":"461.6553"}]}
+type TrialBalance struct {
+	// CreatedAt An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	CreatedAt Time `json:"created_at"`
+
+	// Currencies The sums of each currency, in the order of their codes.
+	Currencies []TrialBalanceRow `json:"currencies"`
+}
+
+// TrialBalanceRow The sums of one currency.
+type TrialBalanceRow struct {
+	// Currency An ISO 4217 code in capitals.
+	//
+	// Examples: CNY
+	Currency Currency `json:"currency"`
+
+	// Wallets The balances of all wallets.
+	Wallets Amount `json:"wallets"`
+
+	// Held What open holds reserve of them. It is no part of the total.
+	Held Amount `json:"held"`
+
+	// Funding The other side of top-ups.
+	Funding Amount `json:"funding"`
+
+	// Revenue The other side of charges, captures and refunds.
+	Revenue Amount `json:"revenue"`
+
+	// Adjustment The other side of adjustments.
+	Adjustment Amount `json:"adjustment"`
+
+	// Total All of these but what is held. It is `0` in a sound ledger.
+	Total Amount `json:"total"`
+}
+
+// Usage What was charged and refunded in a range of time.
+//
+// Examples: {"from":"2026-11-01T00:00:00.000000Z","group":"day","items":[{"charged":"9.575","count":250,"currency":"CNY","day":"2026-11-01","net":"9.5367","refunded":"0.0383"},{"charged":"3.83","count":100,"currency":"CNY","day":"2026-11-02","net":"3.83","refunded":"0"}],"to":"2026-11-03T00:00:00.000000Z"}
+type Usage struct {
+	// From Where the range starts.
+	From Time `json:"from"`
+
+	// To Where the range ends. This time itself is no longer in it.
+	To Time `json:"to"`
+
+	// Group What the sums of a usage report are of.
+	Group UsageGroup `json:"group"`
+
+	// Items The rows, in the order of what they are grouped by, then of their currencies.
+	Items []UsageRow `json:"items"`
+
+	// NextCursor Where the next page starts. Only a report by accounts has it, and its last page does not.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// UsageGroup What the sums of a usage report are of.
+type UsageGroup string
+
+// UsageRow The sums of one group in one currency. It has the one member that the report is grouped by.
+type UsageRow struct {
+	// Day The day, in the time zone of the request.
+	//
+	// Examples: 2026-11-01
+	Day string `json:"day,omitempty,omitzero"`
+
+	// Account The number of an account.
+	//
+	// Examples: 1042
+	Account AccountID `json:"account,omitempty,omitzero"`
 
 	// Wallet What the money of a wallet is for. Every account has `sms` and `voip`.
 	//
 	// Examples: sms
-	Wallet WalletName `json:"wallet"`
+	Wallet WalletName `json:"wallet,omitempty,omitzero"`
+
+	// Type What a transaction does. A `topup` adds to the wallet, a `charge` takes from it, a `refund` gives back a charge or a part of one, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency. A `hold` reserves money, a `capture` charges what a hold reserves, a `release` makes it available again, and an `extend` lets the hold expire later. An `expire` releases a hold whose time is over; Saldo alone posts it.
+	Type TransactionType `json:"type,omitempty,omitzero"`
+
+	// Currency An ISO 4217 code in capitals.
+	//
+	// Examples: CNY
+	Currency Currency `json:"currency"`
+
+	// Count How many charges and captures there are; in the row of the type `refund`, how many refunds.
+	Count int64 `json:"count"`
+
+	// Charged What was charged and captured.
+	Charged Amount `json:"charged"`
+
+	// Refunded What was refunded.
+	Refunded Amount `json:"refunded"`
+
+	// Net What was charged, less what was refunded.
+	Net Amount `json:"net"`
 }
 
-// TransactionStatus Whether the money moved.
-type TransactionStatus string
-
-// TransactionType What a transaction does. A `topup` and a `refund` add to the wallet, a `charge` takes from it, an `adjustment` does what the sign of its amount says, and a `transfer` moves money to another wallet of the same currency.
-type TransactionType string
-
-// Wallet One account's money for one service.
+// Wallet One account's money for one service. Only a wallet as it was at an earlier time lacks the credit limit, what is available, the status and what was spent.
 //
-// Examples: {"account":1042,"available":"118.383","balance":"18.383","credit_limit":"100","currency":"CNY","held":"0","version":12,"wallet":"sms"}
+// Examples: {"account":1042,"available":"118.383","balance":"18.383","credit_limit":"100","currency":"CNY","daily_spend_cap":"50","held":"0","max_amount":"5","spent_this_month":"71.24","spent_today":"3.83","status":"active","version":12,"wallet":"sms"}
 type Wallet struct {
 	// Account The number of an account.
 	//
@@ -653,13 +1498,37 @@ type Wallet struct {
 	Held Amount `json:"held"`
 
 	// CreditLimit How far below zero the wallet may be spent.
-	CreditLimit Amount `json:"credit_limit"`
+	CreditLimit Amount `json:"credit_limit,omitempty,omitzero"`
 
 	// Available What can still be spent, balance - held + credit limit.
-	Available Amount `json:"available"`
+	Available Amount `json:"available,omitempty,omitzero"`
 
 	// Version How many entries the wallet has.
 	Version int64 `json:"version"`
+
+	// Status An `active` wallet does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured.
+	Status WalletStatus `json:"status,omitempty,omitzero"`
+
+	// MinAmount The least that one charge, hold or transfer may take, where it is bounded.
+	MinAmount Amount `json:"min_amount,omitempty,omitzero"`
+
+	// MaxAmount The most that one charge, hold, capture or transfer may take, where it is bounded.
+	MaxAmount Amount `json:"max_amount,omitempty,omitzero"`
+
+	// DailySpendCap The most that may be spent in one day, where there is a cap.
+	DailySpendCap Amount `json:"daily_spend_cap,omitempty,omitzero"`
+
+	// MonthlySpendCap The most that may be spent in one month, where there is a cap.
+	MonthlySpendCap Amount `json:"monthly_spend_cap,omitempty,omitzero"`
+
+	// SpentToday What was spent since the day began in the account's time zone: charges, and holds from the moment they are placed. What a hold gives back is taken off again while the day on which it was placed goes on, and what a capture takes above its hold is added.
+	SpentToday Amount `json:"spent_today,omitempty,omitzero"`
+
+	// SpentThisMonth The same since the month began.
+	SpentThisMonth Amount `json:"spent_this_month,omitempty,omitzero"`
+
+	// At The time as of which the wallet was read, where the request named one.
+	At Time `json:"at,omitempty,omitzero"`
 }
 
 // WalletName What the money of a wallet is for. Every account has `sms` and `voip`.
@@ -667,26 +1536,95 @@ type Wallet struct {
 // Examples: sms
 type WalletName = string
 
-// WalletRequest What the operator sets on a wallet.
+// WalletPatch The settings of a wallet that change.
 //
-// Examples: {"credit_limit":"100"}
-type WalletRequest struct {
-	// CreditLimit An exact decimal number of currency units. At most six digits after the point matter: a seventh is an error unless it is zero. It is never a JSON number.
-	//
-	// Examples: 18.383
-	CreditLimit Amount `json:"credit_limit"`
+// Examples: {"status":"suspended"}, {"daily_spend_cap":"50","monthly_spend_cap":"0"}
+type WalletPatch struct {
+	// CreditLimit How far below zero the wallet may be spent.
+	CreditLimit *Amount `json:"credit_limit,omitempty"`
+
+	// DailySpendCap The most that may be spent in one day. `0` is no cap.
+	DailySpendCap *Amount `json:"daily_spend_cap,omitempty"`
+
+	// MaxAmount The most that one charge, hold, capture or transfer may take. `0` is no bound.
+	MaxAmount *Amount `json:"max_amount,omitempty"`
+
+	// MinAmount The least that one charge, hold or transfer may take. `0` is no bound.
+	MinAmount *Amount `json:"min_amount,omitempty"`
+
+	// MonthlySpendCap The most that may be spent in one month. `0` is no cap.
+	MonthlySpendCap *Amount `json:"monthly_spend_cap,omitempty"`
+
+	// Status An `active` wallet does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured.
+	Status *WalletStatus `json:"status,omitempty"`
 }
+
+// WalletRequest What the operator sets on a wallet. What is left out gets its default.
+//
+// Examples: {"credit_limit":"100"}, {"credit_limit":"100","daily_spend_cap":"50","max_amount":"5"}
+type WalletRequest struct {
+	// CreditLimit How far below zero the wallet may be spent.
+	CreditLimit Amount `json:"credit_limit"`
+
+	// DailySpendCap The most that may be spent in one day. `0` is no cap.
+	DailySpendCap *Amount `json:"daily_spend_cap,omitempty"`
+
+	// MaxAmount The most that one charge, hold, capture or transfer may take. `0` is no bound.
+	MaxAmount *Amount `json:"max_amount,omitempty"`
+
+	// MinAmount The least that one charge, hold or transfer may take. `0` is no bound.
+	MinAmount *Amount `json:"min_amount,omitempty"`
+
+	// MonthlySpendCap The most that may be spent in one month. `0` is no cap.
+	MonthlySpendCap *Amount `json:"monthly_spend_cap,omitempty"`
+
+	// Status An `active` wallet does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured.
+	Status *WalletStatus `json:"status,omitempty"`
+}
+
+// WalletStatus An `active` wallet does everything. A `suspended` one spends nothing but can be paid and refunded, and what its holds reserve can be captured.
+type WalletStatus string
 
 // AccountPath The number of an account.
 //
 // Examples: 1042
 type AccountPath = AccountID
 
+// AccountQuery The number of an account.
+//
+// Examples: 1042
+type AccountQuery = AccountID
+
 // Cursor defines model for cursor.
 type Cursor = string
 
+// FromTime An RFC 3339 time, or a date, which stands for the start of that day.
+//
+// Examples: 2026-11-01, 2026-11-01T00:00:00.000000Z
+type FromTime = TimeOrDate
+
+// HoldPath The id of a transaction. It follows from who posts and the idempotency key.
+//
+// Examples: 5c146b14-3c52-8afd-938a-375d0df1fbf6
+type HoldPath = TransactionID
+
+// IdempotencyKeyHeader The caller's name for a movement, visible ASCII characters.
+//
+// Examples: msg-20261101-000017
+type IdempotencyKeyHeader = IdempotencyKey
+
 // Limit defines model for limit.
 type Limit = int
+
+// TimeZoneQuery A time zone by its IANA name.
+//
+// Examples: Asia/Ho_Chi_Minh
+type TimeZoneQuery = TimeZone
+
+// ToTime An RFC 3339 time, or a date, which stands for the start of that day.
+//
+// Examples: 2026-11-01, 2026-11-01T00:00:00.000000Z
+type ToTime = TimeOrDate
 
 // WalletPath What the money of a wallet is for. Every account has `sms` and `voip`.
 //
@@ -726,6 +1664,11 @@ type TooManyRequests = Problem
 // TransactionConflict A failure, as problem details (RFC 9457).
 type TransactionConflict = Problem
 
+// TransactionPosted A movement of money with its outcome.
+//
+// Examples: {"account":1042,"amount":"0.0383","available":"18.3447","balance":"18.3447","created_at":"2026-11-01T00:00:00.000000Z","held":"0","id":"5c146b14-3c52-8afd-938a-375d0df1fbf6","reference":"msg-17","status":"posted","type":"charge","wallet":"sms"}, {"account":1042,"amount":"0.0383","available":"18.3064","balance":"18.3064","created_at":"2026-11-01T00:05:00.000000Z","final":true,"held":"0","hold":{"expires_at":"2026-11-01T01:00:00.000000Z","id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","remaining":"0","status":"captured"},"id":"41d98c07-6f2e-8d15-9c7b-e3a05b84f6d2","reference":"msg-18","spend_cap":{"daily_remaining":"46.1317"},"status":"posted","type":"capture","wallet":"sms"}
+type TransactionPosted = Transaction
+
 // TransactionUnprocessable A failure, as problem details (RFC 9457).
 type TransactionUnprocessable = Problem
 
@@ -756,8 +1699,131 @@ type ListAccountKeysParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetWalletParams defines parameters for GetWallet.
+type GetWalletParams struct {
+	// At The time as of which the wallet is read, by default now. A date stands for the start of that day in `tz`.
+	At *TimeOrDate `form:"at,omitempty" json:"at,omitempty"`
+
+	// Tz The time zone in which days begin, by default UTC.
+	Tz *TimeZoneQuery `form:"tz,omitempty" json:"tz,omitempty"`
+}
+
+// GetStatementParams defines parameters for GetStatement.
+type GetStatementParams struct {
+	// From Where the range starts. A date stands for the start of that day in `tz`.
+	From *FromTime `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Where the range ends, by default now. This time itself is no longer in it. A date stands for the start of that day in `tz`.
+	To *ToTime `form:"to,omitempty" json:"to,omitempty"`
+
+	// Tz The time zone in which days begin, by default UTC.
+	Tz *TimeZoneQuery `form:"tz,omitempty" json:"tz,omitempty"`
+
+	// Type Only the entries of transactions of this type.
+	Type *TransactionType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Format The format of the reply. It goes before the header `Accept`, which may name `text/csv` or `application/x-ndjson`.
+	Format *StatementFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Limit The most items that a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The first page is read without it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListHoldsParams defines parameters for ListHolds.
+type ListHoldsParams struct {
+	// Account Only what belongs to this account.
+	Account *AccountQuery `form:"account,omitempty" json:"account,omitempty"`
+
+	// Wallet Only the holds of this wallet. It is needed unless `reference` is given.
+	Wallet *WalletName `form:"wallet,omitempty" json:"wallet,omitempty"`
+
+	// State Only the holds in this state; without `reference` by default those that are open.
+	State *HoldStatus `form:"state,omitempty" json:"state,omitempty"`
+
+	// Reference Only the holds that were placed with this reference.
+	Reference *string `form:"reference,omitempty" json:"reference,omitempty"`
+
+	// Limit The most items that a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The first page is read without it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateHoldParams defines parameters for CreateHold.
+type CreateHoldParams struct {
+	// IdempotencyKey The caller's name for this movement, 1 to 255 visible ASCII characters: new for each movement and the same for its retries. Customers' names never meet each other's.
+	IdempotencyKey IdempotencyKeyHeader `json:"Idempotency-Key"`
+}
+
+// SettleHoldsJSONBody defines parameters for SettleHolds.
+type SettleHoldsJSONBody = []DeliveryReport
+
+// CaptureHoldParams defines parameters for CaptureHold.
+type CaptureHoldParams struct {
+	// IdempotencyKey The caller's name for this movement, 1 to 255 visible ASCII characters: new for each movement and the same for its retries. Customers' names never meet each other's.
+	IdempotencyKey IdempotencyKeyHeader `json:"Idempotency-Key"`
+}
+
+// ExtendHoldParams defines parameters for ExtendHold.
+type ExtendHoldParams struct {
+	// IdempotencyKey The caller's name for this movement, 1 to 255 visible ASCII characters: new for each movement and the same for its retries. Customers' names never meet each other's.
+	IdempotencyKey IdempotencyKeyHeader `json:"Idempotency-Key"`
+}
+
+// ReleaseHoldParams defines parameters for ReleaseHold.
+type ReleaseHoldParams struct {
+	// IdempotencyKey The caller's name for this movement, 1 to 255 visible ASCII characters: new for each movement and the same for its retries. Customers' names never meet each other's.
+	IdempotencyKey IdempotencyKeyHeader `json:"Idempotency-Key"`
+}
+
 // ListOperatorKeysParams defines parameters for ListOperatorKeys.
 type ListOperatorKeysParams struct {
+	// Limit The most items that a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The first page is read without it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetUsageParams defines parameters for GetUsage.
+type GetUsageParams struct {
+	// Group What the sums are of.
+	Group *UsageGroup `form:"group,omitempty" json:"group,omitempty"`
+
+	// From Where the range starts. A date stands for the start of that day in `tz`.
+	From *FromTime `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Where the range ends, by default now. This time itself is no longer in it. A date stands for the start of that day in `tz`.
+	To *ToTime `form:"to,omitempty" json:"to,omitempty"`
+
+	// Tz The time zone in which days begin, by default UTC.
+	Tz *TimeZoneQuery `form:"tz,omitempty" json:"tz,omitempty"`
+
+	// Account Only what belongs to this account.
+	Account *AccountQuery `form:"account,omitempty" json:"account,omitempty"`
+
+	// Limit The most items that a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The first page is read without it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// FindTransactionsParams defines parameters for FindTransactions.
+type FindTransactionsParams struct {
+	// Reference The reference of the transactions.
+	Reference *string `form:"reference,omitempty" json:"reference,omitempty"`
+
+	// IdempotencyKey The idempotency key of the transaction. There is one at most.
+	IdempotencyKey *IdempotencyKey `form:"idempotency_key,omitempty" json:"idempotency_key,omitempty"`
+
+	// Account With `reference`, the account whose transactions are found; the operator finds those of all without it. With `idempotency_key`, the account whose key it is; without it, it is the operator's own. A customer's key can name its own account only.
+	Account *AccountID `form:"account,omitempty" json:"account,omitempty"`
+
 	// Limit The most items that a page may have.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -768,7 +1834,7 @@ type ListOperatorKeysParams struct {
 // PostTransactionParams defines parameters for PostTransaction.
 type PostTransactionParams struct {
 	// IdempotencyKey The caller's name for this movement, 1 to 255 visible ASCII characters: new for each movement and the same for its retries. Customers' names never meet each other's.
-	IdempotencyKey string `json:"Idempotency-Key"`
+	IdempotencyKey IdempotencyKeyHeader `json:"Idempotency-Key"`
 }
 
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
@@ -780,14 +1846,38 @@ type UpdateAccountJSONRequestBody = AccountPatch
 // CreateAccountKeyJSONRequestBody defines body for CreateAccountKey for application/json ContentType.
 type CreateAccountKeyJSONRequestBody = KeyRequest
 
+// PatchWalletJSONRequestBody defines body for PatchWallet for application/json ContentType.
+type PatchWalletJSONRequestBody = WalletPatch
+
 // PutWalletJSONRequestBody defines body for PutWallet for application/json ContentType.
 type PutWalletJSONRequestBody = WalletRequest
+
+// CreateHoldJSONRequestBody defines body for CreateHold for application/json ContentType.
+type CreateHoldJSONRequestBody = HoldRequest
+
+// SettleHoldsJSONRequestBody defines body for SettleHolds for application/json ContentType.
+type SettleHoldsJSONRequestBody = SettleHoldsJSONBody
+
+// CaptureHoldJSONRequestBody defines body for CaptureHold for application/json ContentType.
+type CaptureHoldJSONRequestBody = CaptureRequest
+
+// ExtendHoldJSONRequestBody defines body for ExtendHold for application/json ContentType.
+type ExtendHoldJSONRequestBody = ExtendRequest
+
+// ReleaseHoldJSONRequestBody defines body for ReleaseHold for application/json ContentType.
+type ReleaseHoldJSONRequestBody = ReleaseRequest
 
 // CreateOperatorKeyJSONRequestBody defines body for CreateOperatorKey for application/json ContentType.
 type CreateOperatorKeyJSONRequestBody = OperatorKeyRequest
 
+// PatchKeyJSONRequestBody defines body for PatchKey for application/json ContentType.
+type PatchKeyJSONRequestBody = KeyPatch
+
 // PostTransactionJSONRequestBody defines body for PostTransaction for application/json ContentType.
 type PostTransactionJSONRequestBody = TransactionRequest
+
+// PostBatchJSONRequestBody defines body for PostBatch for application/json ContentType.
+type PostBatchJSONRequestBody = BatchRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -823,13 +1913,40 @@ type ServerInterface interface {
 	CreateAccountKey(w http.ResponseWriter, r *http.Request, account AccountPath)
 	// GetWallet Read a wallet
 	// (GET /v1/accounts/{account}/wallets/{wallet})
-	GetWallet(w http.ResponseWriter, r *http.Request, account AccountPath, wallet WalletPath)
-	// PutWallet Set a wallet's credit limit, or add a wallet
+	GetWallet(w http.ResponseWriter, r *http.Request, account AccountPath, wallet WalletPath, params GetWalletParams)
+	// PatchWallet Change a wallet's settings
+	// (PATCH /v1/accounts/{account}/wallets/{wallet})
+	PatchWallet(w http.ResponseWriter, r *http.Request, account AccountPath, wallet WalletPath)
+	// PutWallet Set everything that is set on a wallet, or add a wallet
 	// (PUT /v1/accounts/{account}/wallets/{wallet})
 	PutWallet(w http.ResponseWriter, r *http.Request, account AccountPath, wallet WalletPath)
+	// GetStatement Read a wallet's statement
+	// (GET /v1/accounts/{account}/wallets/{wallet}/statement)
+	GetStatement(w http.ResponseWriter, r *http.Request, account AccountPath, wallet WalletPath, params GetStatementParams)
 	// GetBalance Read the balance of the calling key's account
 	// (GET /v1/balance)
 	GetBalance(w http.ResponseWriter, r *http.Request)
+	// ListHolds List holds
+	// (GET /v1/holds)
+	ListHolds(w http.ResponseWriter, r *http.Request, params ListHoldsParams)
+	// CreateHold Reserve money
+	// (POST /v1/holds)
+	CreateHold(w http.ResponseWriter, r *http.Request, params CreateHoldParams)
+	// SettleHolds Settle holds by delivery reports
+	// (POST /v1/holds/settle)
+	SettleHolds(w http.ResponseWriter, r *http.Request)
+	// GetHold Read a hold
+	// (GET /v1/holds/{id})
+	GetHold(w http.ResponseWriter, r *http.Request, id HoldPath)
+	// CaptureHold Charge what a hold reserves
+	// (POST /v1/holds/{id}/capture)
+	CaptureHold(w http.ResponseWriter, r *http.Request, id HoldPath, params CaptureHoldParams)
+	// ExtendHold Let a hold expire later
+	// (POST /v1/holds/{id}/extend)
+	ExtendHold(w http.ResponseWriter, r *http.Request, id HoldPath, params ExtendHoldParams)
+	// ReleaseHold Give back what a hold reserves
+	// (POST /v1/holds/{id}/release)
+	ReleaseHold(w http.ResponseWriter, r *http.Request, id HoldPath, params ReleaseHoldParams)
 	// ListOperatorKeys List the operator's keys
 	// (GET /v1/keys)
 	ListOperatorKeys(w http.ResponseWriter, r *http.Request, params ListOperatorKeysParams)
@@ -839,9 +1956,24 @@ type ServerInterface interface {
 	// RevokeKey Revoke a key
 	// (DELETE /v1/keys/{key})
 	RevokeKey(w http.ResponseWriter, r *http.Request, key KeyID)
+	// PatchKey Change a key's spend caps
+	// (PATCH /v1/keys/{key})
+	PatchKey(w http.ResponseWriter, r *http.Request, key KeyID)
+	// GetTrialBalance Read the trial balance
+	// (GET /v1/reports/trial-balance)
+	GetTrialBalance(w http.ResponseWriter, r *http.Request)
+	// GetUsage Read what was charged and refunded
+	// (GET /v1/reports/usage)
+	GetUsage(w http.ResponseWriter, r *http.Request, params GetUsageParams)
+	// FindTransactions Find transactions by a name
+	// (GET /v1/transactions)
+	FindTransactions(w http.ResponseWriter, r *http.Request, params FindTransactionsParams)
 	// PostTransaction Move money
 	// (POST /v1/transactions)
 	PostTransaction(w http.ResponseWriter, r *http.Request, params PostTransactionParams)
+	// PostBatch Move money many times
+	// (POST /v1/transactions/batch)
+	PostBatch(w http.ResponseWriter, r *http.Request)
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{id})
 	GetTransaction(w http.ResponseWriter, r *http.Request, id TransactionID)
@@ -1129,8 +2261,72 @@ func (siw *ServerInterfaceWrapper) GetWallet(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetWalletParams
+
+	// ------------- Optional query parameter "at" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "at", r.URL.Query(), &params.At, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "at"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "at", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tz" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tz", r.URL.Query(), &params.Tz, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tz"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tz", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetWallet(w, r, account, wallet)
+		siw.Handler.GetWallet(w, r, account, wallet, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PatchWallet operation middleware
+func (siw *ServerInterfaceWrapper) PatchWallet(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", r.PathValue("account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int32", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "wallet" -------------
+	var wallet WalletPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "wallet", r.PathValue("wallet"), &wallet, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wallet", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PatchWallet(w, r, account, wallet)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1175,11 +2371,485 @@ func (siw *ServerInterfaceWrapper) PutWallet(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// GetStatement operation middleware
+func (siw *ServerInterfaceWrapper) GetStatement(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", r.PathValue("account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int32", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "wallet" -------------
+	var wallet WalletPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "wallet", r.PathValue("wallet"), &wallet, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wallet", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStatementParams
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tz" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tz", r.URL.Query(), &params.Tz, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tz"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tz", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", r.URL.Query(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "type", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStatement(w, r, account, wallet, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetBalance operation middleware
 func (siw *ServerInterfaceWrapper) GetBalance(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetBalance(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListHolds operation middleware
+func (siw *ServerInterfaceWrapper) ListHolds(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListHoldsParams
+
+	// ------------- Optional query parameter "account" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", r.URL.Query(), &params.Account, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "account"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "wallet" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wallet", r.URL.Query(), &params.Wallet, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wallet"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wallet", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", r.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "state"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "state", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "reference" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reference", r.URL.Query(), &params.Reference, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "reference"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reference", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListHolds(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateHold operation middleware
+func (siw *ServerInterfaceWrapper) CreateHold(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateHoldParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateHold(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SettleHolds operation middleware
+func (siw *ServerInterfaceWrapper) SettleHolds(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SettleHolds(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetHold operation middleware
+func (siw *ServerInterfaceWrapper) GetHold(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id HoldPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetHold(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CaptureHold operation middleware
+func (siw *ServerInterfaceWrapper) CaptureHold(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id HoldPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CaptureHoldParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CaptureHold(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExtendHold operation middleware
+func (siw *ServerInterfaceWrapper) ExtendHold(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id HoldPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendHoldParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExtendHold(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReleaseHold operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseHold(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id HoldPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReleaseHoldParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReleaseHold(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1275,6 +2945,242 @@ func (siw *ServerInterfaceWrapper) RevokeKey(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// PatchKey operation middleware
+func (siw *ServerInterfaceWrapper) PatchKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "key" -------------
+	var key KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", r.PathValue("key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PatchKey(w, r, key)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTrialBalance operation middleware
+func (siw *ServerInterfaceWrapper) GetTrialBalance(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTrialBalance(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetUsage operation middleware
+func (siw *ServerInterfaceWrapper) GetUsage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetUsageParams
+
+	// ------------- Optional query parameter "group" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group", r.URL.Query(), &params.Group, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "group"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "group", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tz" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tz", r.URL.Query(), &params.Tz, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tz"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tz", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "account" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", r.URL.Query(), &params.Account, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "account"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetUsage(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindTransactions operation middleware
+func (siw *ServerInterfaceWrapper) FindTransactions(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FindTransactionsParams
+
+	// ------------- Optional query parameter "reference" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reference", r.URL.Query(), &params.Reference, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "reference"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reference", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "idempotency_key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "idempotency_key", r.URL.Query(), &params.IdempotencyKey, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "idempotency_key"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idempotency_key", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "account" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", r.URL.Query(), &params.Account, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "account"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindTransactions(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PostTransaction operation middleware
 func (siw *ServerInterfaceWrapper) PostTransaction(w http.ResponseWriter, r *http.Request) {
 
@@ -1288,7 +3194,7 @@ func (siw *ServerInterfaceWrapper) PostTransaction(w http.ResponseWriter, r *htt
 
 	// ------------- Required header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey string
+		var IdempotencyKey IdempotencyKeyHeader
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
@@ -1311,6 +3217,20 @@ func (siw *ServerInterfaceWrapper) PostTransaction(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PostTransaction(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PostBatch operation middleware
+func (siw *ServerInterfaceWrapper) PostBatch(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostBatch(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1471,15 +3391,29 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/accounts/{account}", wrapper.GetAccount)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/v1/accounts/{account}", wrapper.UpdateAccount)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/accounts/{account}/wallets/{wallet}", wrapper.GetWallet)
+	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/v1/accounts/{account}/wallets/{wallet}", wrapper.PatchWallet)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/accounts/{account}/wallets/{wallet}", wrapper.PutWallet)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/accounts/{account}/wallets/{wallet}/statement", wrapper.GetStatement)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/accounts/{account}/keys", wrapper.ListAccountKeys)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/accounts/{account}/keys", wrapper.CreateAccountKey)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/keys", wrapper.ListOperatorKeys)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/keys", wrapper.CreateOperatorKey)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/keys/{key}", wrapper.RevokeKey)
+	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/v1/keys/{key}", wrapper.PatchKey)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/transactions", wrapper.FindTransactions)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/transactions", wrapper.PostTransaction)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/transactions/batch", wrapper.PostBatch)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/transactions/{id}", wrapper.GetTransaction)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/holds", wrapper.ListHolds)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/holds", wrapper.CreateHold)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/holds/{id}", wrapper.GetHold)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/holds/{id}/capture", wrapper.CaptureHold)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/holds/{id}/release", wrapper.ReleaseHold)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/holds/{id}/extend", wrapper.ExtendHold)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/holds/settle", wrapper.SettleHolds)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/balance", wrapper.GetBalance)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/reports/trial-balance", wrapper.GetTrialBalance)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/reports/usage", wrapper.GetUsage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/healthz", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/readyz", wrapper.GetReadiness)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/metrics", wrapper.GetMetrics)

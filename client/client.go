@@ -3,11 +3,18 @@
 // It takes the parts that every program gets wrong once: a movement of money is
 // sent again only with the idempotency key that it had before, a busy server is
 // given the time that it asks for, and a secret goes to no other host.
+//
+// Requests and replies are the types of package api. Money is an exact decimal
+// string in units of the account's currency, such as "18.383", and never a float.
+// Times are RFC 3339. A member of a request that is a pointer may be left out;
+// new("0.0383") makes one.
+//
+// A reply that is no success is an *Error, whose Code is to be decided on. A
+// method that reads, or that moves money, sends its request several times where
+// the connection breaks or the server is busy; all others send it once.
 package client
 
 import (
-	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"iter"
@@ -17,7 +24,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/client/internal/rest"
 )
 
@@ -31,7 +37,8 @@ const (
 
 // Client calls one Saldo server with one key. It is safe for concurrent use.
 type Client struct {
-	rest *rest.Client
+	rest   *rest.Client
+	sender *sender
 }
 
 // Option changes how a client works.
@@ -81,20 +88,18 @@ func New(baseURL, key string, opts ...Option) (*Client, error) {
 	if o.transport == nil {
 		o.transport = defaultTransport()
 	}
-	return &Client{rest: &rest.Client{
-		Server: server,
-		Client: &sender{
-			authorization: authorization,
-			attempts:      o.attempts,
-			http: &http.Client{
-				Transport: o.transport,
-				Timeout:   attemptTimeout,
-				// A redirect is handed back as a reply, and then refused: to
-				// follow it would carry the secret wherever it points.
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			},
+	s := &sender{
+		authorization: authorization,
+		attempts:      o.attempts,
+		http: &http.Client{
+			Transport: o.transport,
+			Timeout:   attemptTimeout,
+			// A redirect is handed back as a reply, and then refused: to
+			// follow it would carry the secret wherever it points.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-	}}, nil
+	}
+	return &Client{rest: &rest.Client{Server: server, Client: s}, sender: s}, nil
 }
 
 // checkURL gives the base URL with a slash at its end. Its errors do not repeat
@@ -138,136 +143,44 @@ func defaultTransport() http.RoundTripper {
 	return transport
 }
 
-// CreateAccount creates an account with its first wallets.
-func (c *Client) CreateAccount(ctx context.Context, account api.AccountRequest) (api.Account, error) {
-	return read[api.Account](c.rest.CreateAccount(ctx, account))
-}
-
-// Account reads an account with its wallets.
-func (c *Client) Account(ctx context.Context, id api.AccountID) (api.Account, error) {
-	return read[api.Account](c.rest.GetAccount(ctx, id))
-}
-
-// Accounts reads all accounts in the order of their ids, a page at a time. It
-// stops after the first error.
-func (c *Client) Accounts(ctx context.Context) iter.Seq2[api.Account, error] {
-	return pages(func(cursor *string) ([]api.Account, string, error) {
-		params := api.ListAccountsParams{Limit: new(pageSize), Cursor: cursor}
-		page, err := read[api.AccountPage](c.rest.ListAccounts(ctx, &params))
-		return page.Items, page.NextCursor, err
-	})
-}
-
-// UpdateAccount changes the members of an account that the patch names.
-func (c *Client) UpdateAccount(ctx context.Context, id api.AccountID, patch api.AccountPatch) (api.Account, error) {
-	return read[api.Account](c.rest.UpdateAccount(ctx, id, patch))
-}
-
-// PutWallet sets a wallet's credit limit, and adds the wallet where there is none of this name.
-func (c *Client) PutWallet(ctx context.Context, account api.AccountID, wallet string, settings api.WalletRequest) (api.Wallet, error) {
-	return read[api.Wallet](c.rest.PutWallet(ctx, account, wallet, settings))
-}
-
-// Wallet reads one wallet of an account.
-func (c *Client) Wallet(ctx context.Context, account api.AccountID, wallet string) (api.Wallet, error) {
-	return read[api.Wallet](c.rest.GetWallet(ctx, account, wallet))
-}
-
-// CreateKey creates or imports a key of a customer. The secret in the reply is shown this once.
-func (c *Client) CreateKey(ctx context.Context, account api.AccountID, key api.KeyRequest) (api.NewKey, error) {
-	return read[api.NewKey](c.rest.CreateAccountKey(ctx, account, key))
-}
-
-// Keys reads all keys of a customer, without secrets. It stops after the first error.
-func (c *Client) Keys(ctx context.Context, account api.AccountID) iter.Seq2[api.Key, error] {
-	return pages(func(cursor *string) ([]api.Key, string, error) {
-		params := api.ListAccountKeysParams{Limit: new(pageSize), Cursor: cursor}
-		page, err := read[api.KeyPage](c.rest.ListAccountKeys(ctx, account, &params))
-		return page.Items, page.NextCursor, err
-	})
-}
-
-// CreateOperatorKey creates or imports a key of the operator. The secret in the reply is shown this once.
-func (c *Client) CreateOperatorKey(ctx context.Context, key api.OperatorKeyRequest) (api.NewKey, error) {
-	return read[api.NewKey](c.rest.CreateOperatorKey(ctx, key))
-}
-
-// OperatorKeys reads all keys of the operator, without secrets. It stops after the first error.
-func (c *Client) OperatorKeys(ctx context.Context) iter.Seq2[api.Key, error] {
-	return pages(func(cursor *string) ([]api.Key, string, error) {
-		params := api.ListOperatorKeysParams{Limit: new(pageSize), Cursor: cursor}
-		page, err := read[api.KeyPage](c.rest.ListOperatorKeys(ctx, &params))
-		return page.Items, page.NextCursor, err
-	})
-}
-
-// RevokeKey revokes a key for good.
-func (c *Client) RevokeKey(ctx context.Context, id string) error {
-	resp, err := c.rest.RevokeKey(ctx, id)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
-// Posted is a transaction as Post gives it back.
-type Posted struct {
-	api.Transaction
-
-	// Replayed tells that an earlier request with the same idempotency key
-	// moved the money, and this one did not.
-	Replayed bool `json:"-"`
-}
-
-// Post moves money. A transaction that the ledger rejects is an *Error.
-//
-// Where the reply is lost or the server is busy, the request is sent again with
-// the same idempotency key, which moves the money once whatever happened
-// before. An empty key is replaced by a random one. A program that must finish
-// a movement after a crash, or after Post itself has failed, gives a key of its
-// own: its name for the message or call that is paid for.
-func (c *Client) Post(ctx context.Context, idempotencyKey string, transaction api.TransactionRequest) (Posted, error) {
-	if idempotencyKey == "" {
-		idempotencyKey = rand.Text()
-	}
-	params := api.PostTransactionParams{IdempotencyKey: idempotencyKey}
-	resp, err := c.rest.PostTransaction(ctx, &params, transaction)
-	posted, err := read[api.Transaction](resp, err)
-	if err != nil {
-		return Posted{}, err
-	}
-	return Posted{Transaction: posted, Replayed: resp.Header.Get("Idempotent-Replayed") == "true"}, nil
-}
-
-// Transaction reads a transaction, posted or rejected.
-func (c *Client) Transaction(ctx context.Context, id string) (api.Transaction, error) {
-	return read[api.Transaction](c.rest.GetTransaction(ctx, id))
-}
-
-// Balance reads the account that the client's key belongs to.
-func (c *Client) Balance(ctx context.Context) (api.Balance, error) {
-	return read[api.Balance](c.rest.GetBalance(ctx))
-}
-
-// pages turns a reader of one page into a sequence of all items.
-func pages[T any](page func(cursor *string) (items []T, next string, err error)) iter.Seq2[T, error] {
+// items turns a reader of one page into a sequence of all items.
+func items[T any](page func(cursor *string) (items []T, next string, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for cursor := (*string)(nil); ; {
-			items, next, err := page(cursor)
+		for some, err := range pages(page) {
 			if err != nil {
 				var none T
 				yield(none, err)
 				return
 			}
-			for _, item := range items {
+			for _, item := range some {
 				if !yield(item, nil) {
 					return
 				}
 			}
-			if next == "" {
+		}
+	}
+}
+
+// pages turns a reader of one page into a sequence of all pages, which ends
+// after the first error.
+func pages[P any](read func(cursor *string) (page P, next string, err error)) iter.Seq2[P, error] {
+	return func(yield func(P, error) bool) {
+		for cursor := (*string)(nil); ; {
+			page, next, err := read(cursor)
+			if !yield(page, err) || err != nil || next == "" {
 				return
 			}
 			cursor = &next
 		}
 	}
+}
+
+// given is the pointer by which the generated client knows a parameter that is
+// to be sent; nil for the zero value.
+func given[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/client"
@@ -26,7 +29,7 @@ const (
 	oneCharge = `{"account":7,"amount":"1","type":"charge","wallet":"sms"}`
 )
 
-var charge = api.TransactionRequest{Account: 7, Wallet: "sms", Type: api.TransactionTypeCharge, Amount: "1"}
+var charge = api.TransactionRequest{Account: 7, Wallet: "sms", Type: api.TransactionTypeCharge, Amount: new("1")}
 
 // serve starts a server and gives a client of it.
 func serve(t *testing.T, handler http.HandlerFunc) *client.Client {
@@ -142,6 +145,36 @@ func TestRetries(t *testing.T) {
 		return err
 	}
 	revoke := func(ctx context.Context, c *client.Client) error { return c.RevokeKey(ctx, "AK2") }
+	patch := func(ctx context.Context, c *client.Client) error {
+		_, err := c.UpdateWallet(ctx, 7, "sms", api.WalletPatch{CreditLimit: new("1")})
+		return err
+	}
+	hold := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Hold(ctx, "", api.HoldRequest{Account: 7, Wallet: "sms", Amount: "1"})
+		return err
+	}
+	capture := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Capture(ctx, "", "9e0d", api.CaptureRequest{})
+		return err
+	}
+	batch := func(ctx context.Context, c *client.Client) error {
+		_, err := c.PostBatch(ctx, api.BatchRequest{Transactions: []api.BatchTransaction{{Type: api.TransactionTypeCharge}}})
+		return err
+	}
+	settle := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Settle(ctx, []api.DeliveryReport{{Reference: "msg-1", Status: api.DeliveryStateDELIVRD}})
+		return err
+	}
+	file := func(ctx context.Context, c *client.Client) error {
+		_, err := c.StatementFile(ctx, 7, "sms", client.StatementQuery{}, api.StatementFormatCsv)
+		return err
+	}
+	stream := func(ctx context.Context, c *client.Client) error {
+		for _, err := range c.Stream(ctx, slices.Values([]api.BatchTransaction{{Type: api.TransactionTypeCharge}})) {
+			return err
+		}
+		return nil
+	}
 	for _, tc := range []struct {
 		name  string
 		call  func(context.Context, *client.Client) error
@@ -162,6 +195,21 @@ func TestRetries(t *testing.T) {
 		{"create, network error", create, reply{}, 1},
 		{"create, overloaded", create, rejection(503, "overloaded"), 1},
 		{"revoke, overloaded", revoke, rejection(503, "overloaded"), 1},
+		{"patch, overloaded", patch, rejection(503, "overloaded"), 1},
+		{"hold, network error", hold, reply{}, 5},
+		{"hold, rejected", hold, rejection(422, "spend_cap_reached"), 1},
+		{"capture, outcome unknown", capture, rejection(503, "outcome_unknown"), 5},
+		{"capture, closed", capture, rejection(409, "hold_not_open"), 1},
+		{"batch, network error", batch, reply{}, 5},
+		{"batch, overloaded", batch, rejection(503, "overloaded"), 5},
+		{"batch, rejected", batch, rejection(402, "insufficient_funds"), 1},
+		{"settle, network error", settle, reply{}, 5},
+		{"settle, rate limited", settle, rejection(429, "rate_limited"), 5},
+		{"statement file, network error", file, reply{}, 5},
+		{"statement file, overloaded", file, rejection(503, "overloaded"), 5},
+		{"statement file, not found", file, rejection(404, "not_found"), 1},
+		{"stream, network error", stream, reply{}, 1},
+		{"stream, overloaded", stream, rejection(503, "overloaded"), 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -264,6 +312,15 @@ func TestErrors(t *testing.T) {
 			text: "saldo: 402 insufficient_funds: 0 is available, 1 was asked for (top up)",
 		},
 		{
+			name: "atomic batch",
+			reply: reply{
+				status: 409, contentType: "application/problem+json",
+				body: `{"type":"urn:saldo:problem:hold_expired","title":"Conflict","status":409,"code":"hold_expired","detail":"the hold has expired","index":0}`,
+			},
+			want: client.Error{Status: 409, Code: api.ErrorCodeHoldExpired, Title: "Conflict", Detail: "the hold has expired", Index: new(0)},
+			text: "saldo: 409 hold_expired at index 0: the hold has expired",
+		},
+		{
 			name:  "a proxy's page",
 			reply: reply{status: 403, contentType: "text/html", body: "<h1>Forbidden</h1>" + secret},
 			want: client.Error{
@@ -301,13 +358,27 @@ func TestErrors(t *testing.T) {
 			c := newClient(t, "https://saldo.test", client.WithTransport(&script{replies: []reply{tc.reply}}))
 			_, err := c.Balance(t.Context())
 			got := asError(t, err)
-			if *got != tc.want {
-				t.Errorf("got  %+v\nwant %+v", *got, tc.want)
+			if diff := cmp.Diff(tc.want, *got); diff != "" {
+				t.Error(diff)
 			}
 			if tc.text != "" && got.Error() != tc.text {
 				t.Errorf("text %q", got.Error())
 			}
 		})
+	}
+}
+
+func TestCodeOfAndFailure(t *testing.T) {
+	err := client.Failure(&api.Problem{Status: 402, Code: api.ErrorCodeInsufficientFunds, Title: "T", Detail: "d", Hint: "h", Transaction: "5c14"})
+	want := client.Error{Status: 402, Code: api.ErrorCodeInsufficientFunds, Title: "T", Detail: "d", Hint: "h", Transaction: "5c14"}
+	if diff := cmp.Diff(want, *asError(t, err)); diff != "" {
+		t.Error(diff)
+	}
+	if code := client.CodeOf(fmt.Errorf("message 17: %w", err)); code != api.ErrorCodeInsufficientFunds {
+		t.Errorf("code %q", code)
+	}
+	if client.Failure(nil) != nil || client.CodeOf(nil) != "" || client.CodeOf(io.EOF) != "" {
+		t.Error("nothing has a code, or is a failure")
 	}
 }
 
@@ -405,34 +476,73 @@ func TestPaging(t *testing.T) {
 	})
 }
 
+// first is the first error of a sequence.
+func first[T any](items iter.Seq2[T, error]) error {
+	for _, err := range items {
+		return err
+	}
+	return nil
+}
+
 // TestPaths checks that every method asks for what the contract describes.
 func TestPaths(t *testing.T) {
 	var asked string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		asked = r.Method + " " + r.URL.EscapedPath()
+		asked = r.Method + " " + r.URL.RequestURI()
 		_, _ = io.WriteString(w, `{"items":[]}`)
 	})
 	ctx := t.Context()
-	drain := func(keys func(func(api.Key, error) bool)) error {
-		for _, err := range keys {
-			return err
-		}
-		return nil
-	}
 	for want, call := range map[string]func() error{
-		"POST /v1/accounts":                 func() error { _, err := c.CreateAccount(ctx, api.AccountRequest{}); return err },
-		"GET /v1/accounts/7":                func() error { _, err := c.Account(ctx, 7); return err },
-		"PATCH /v1/accounts/7":              func() error { _, err := c.UpdateAccount(ctx, 7, api.AccountPatch{}); return err },
-		"PUT /v1/accounts/7/wallets/sms":    func() error { _, err := c.PutWallet(ctx, 7, "sms", api.WalletRequest{}); return err },
-		"GET /v1/accounts/7/wallets/sms":    func() error { _, err := c.Wallet(ctx, 7, "sms"); return err },
+		"POST /v1/accounts":                func() error { _, err := c.CreateAccount(ctx, api.AccountRequest{}); return err },
+		"GET /v1/accounts/7":               func() error { _, err := c.Account(ctx, 7); return err },
+		"GET /v1/accounts?limit=500":       func() error { return first(c.Accounts(ctx)) },
+		"PATCH /v1/accounts/7":             func() error { _, err := c.UpdateAccount(ctx, 7, api.AccountPatch{}); return err },
+		"PUT /v1/accounts/7/wallets/sms":   func() error { _, err := c.PutWallet(ctx, 7, "sms", api.WalletRequest{}); return err },
+		"PATCH /v1/accounts/7/wallets/sms": func() error { _, err := c.UpdateWallet(ctx, 7, "sms", api.WalletPatch{}); return err },
+		"GET /v1/accounts/7/wallets/sms":   func() error { _, err := c.Wallet(ctx, 7, "sms"); return err },
+		"GET /v1/accounts/7/wallets/sms?at=2026-11-01&tz=Asia%2FHo_Chi_Minh": func() error {
+			_, err := c.WalletAt(ctx, 7, "sms", "2026-11-01", "Asia/Ho_Chi_Minh")
+			return err
+		},
+		"GET /v1/accounts/7/wallets/sms/statement?limit=500": func() error {
+			return first(c.Statement(ctx, 7, "sms", client.StatementQuery{}))
+		},
+		"GET /v1/accounts/7/wallets/sms/statement?from=2026-11-01&to=2026-12-01&tz=UTC&type=charge&format=ndjson": func() error {
+			query := client.StatementQuery{From: "2026-11-01", To: "2026-12-01", TimeZone: "UTC", Type: api.TransactionTypeCharge}
+			file, err := c.StatementFile(ctx, 7, "sms", query, api.StatementFormatNdjson)
+			return errors.Join(err, file.Close())
+		},
 		"POST /v1/accounts/7/keys":          func() error { _, err := c.CreateKey(ctx, 7, api.KeyRequest{}); return err },
-		"GET /v1/accounts/7/keys":           func() error { return drain(c.Keys(ctx, 7)) },
+		"GET /v1/accounts/7/keys?limit=500": func() error { return first(c.Keys(ctx, 7)) },
 		"POST /v1/keys":                     func() error { _, err := c.CreateOperatorKey(ctx, api.OperatorKeyRequest{}); return err },
-		"GET /v1/keys":                      func() error { return drain(c.OperatorKeys(ctx)) },
+		"GET /v1/keys?limit=500":            func() error { return first(c.OperatorKeys(ctx)) },
 		"DELETE /v1/keys/A%2FB%25%3F%23%2C": func() error { return c.RevokeKey(ctx, "A/B%?#,") },
+		"PATCH /v1/keys/AK2":                func() error { _, err := c.PatchKey(ctx, "AK2", api.KeyPatch{}); return err },
 		"POST /v1/transactions":             func() error { _, err := c.Post(ctx, "k", charge); return err },
 		"GET /v1/transactions/5c14":         func() error { _, err := c.Transaction(ctx, "5c14"); return err },
-		"GET /v1/balance":                   func() error { _, err := c.Balance(ctx); return err },
+		"GET /v1/transactions?reference=msg-1&account=7&limit=500": func() error {
+			return first(c.FindTransactions(ctx, client.TransactionFilter{Reference: "msg-1", Account: 7}))
+		},
+		"GET /v1/transactions?idempotency_key=k+1&limit=500": func() error {
+			return first(c.FindTransactions(ctx, client.TransactionFilter{IdempotencyKey: "k 1"}))
+		},
+		"POST /v1/transactions/batch":     func() error { _, err := c.PostBatch(ctx, api.BatchRequest{}); return err },
+		"POST /v1/holds":                  func() error { _, err := c.Hold(ctx, "k", api.HoldRequest{}); return err },
+		"GET /v1/holds/9e0d":              func() error { _, err := c.GetHold(ctx, "9e0d"); return err },
+		"POST /v1/holds/9e0d/capture":     func() error { _, err := c.Capture(ctx, "k", "9e0d", api.CaptureRequest{}); return err },
+		"POST /v1/holds/9e0d/release":     func() error { _, err := c.Release(ctx, "k", "9e0d", api.ReleaseRequest{}); return err },
+		"POST /v1/holds/9e0d/extend":      func() error { _, err := c.Extend(ctx, "k", "9e0d", api.ExtendRequest{}); return err },
+		"POST /v1/holds/settle":           func() error { _, err := c.Settle(ctx, nil); return err },
+		"GET /v1/holds?limit=500":         func() error { return first(c.Holds(ctx, client.HoldFilter{})) },
+		"GET /v1/balance":                 func() error { _, err := c.Balance(ctx); return err },
+		"GET /v1/reports/trial-balance":   func() error { _, err := c.TrialBalance(ctx); return err },
+		"GET /v1/reports/usage?limit=500": func() error { return first(c.Usage(ctx, client.UsageQuery{})) },
+		"GET /v1/holds?account=7&wallet=sms&state=open&reference=m&limit=500": func() error {
+			return first(c.Holds(ctx, client.HoldFilter{Account: 7, Wallet: "sms", State: api.HoldStatusOpen, Reference: "m"}))
+		},
+		"GET /v1/reports/usage?group=day&from=2026-11-01&to=2026-12-01&tz=UTC&account=7&limit=500": func() error {
+			return first(c.Usage(ctx, client.UsageQuery{Group: api.UsageGroupDay, From: "2026-11-01", To: "2026-12-01", TimeZone: "UTC", Account: 7}))
+		},
 	} {
 		if err := call(); err != nil || asked != want {
 			t.Errorf("asked for %s, %v; want %s", asked, err, want)

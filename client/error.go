@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -22,6 +23,9 @@ type Error struct {
 	Hint   string        // what to do about it; may be ""
 	// Transaction is the id of the rejected transaction, where the ledger keeps one.
 	Transaction string
+	// Index is the place, counted from 0, of the transaction that an atomic batch
+	// failed by; nil for any other error.
+	Index *int
 	// RetryAfter is how long the server asks to be left alone; 0 where it does not say.
 	RetryAfter time.Duration
 }
@@ -33,6 +37,9 @@ func (e *Error) Error() string {
 	if e.Code != "" {
 		text.WriteString(" " + string(e.Code))
 	}
+	if e.Index != nil {
+		fmt.Fprintf(&text, " at index %d", *e.Index)
+	}
 	text.WriteString(": " + e.Detail)
 	if e.Hint != "" {
 		text.WriteString(" (" + e.Hint + ")")
@@ -40,13 +47,39 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// passing tells whether the failure may be gone soon.
-func (e *Error) passing() bool {
+// Temporary tells whether the failure may be gone soon, so that the same request
+// is worth sending again later: the server is busy, or cannot be reached.
+func (e *Error) Temporary() bool {
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	default:
 		return false
+	}
+}
+
+// CodeOf is the code of an *Error, also of one that is wrapped; "" for nil and
+// for whatever failed before there was a reply of Saldo.
+func CodeOf(err error) api.ErrorCode {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// Failure makes an *Error of the problem that one item of a batch, a stream or
+// a settlement has: what Post would have said of it alone. It is nil for nil.
+func Failure(problem *api.Problem) error {
+	if problem == nil {
+		return nil
+	}
+	return known(problem)
+}
+
+func known(details *api.Problem) *Error {
+	return &Error{
+		Status: details.Status, Code: details.Code, Title: details.Title, Detail: details.Detail, Hint: details.Hint,
+		Transaction: details.Transaction, Index: details.Index,
 	}
 }
 
@@ -56,10 +89,7 @@ func problem(resp *http.Response, body []byte) *Error {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var details api.Problem
 	if mediaType == "application/problem+json" && json.Unmarshal(body, &details) == nil {
-		e = &Error{
-			Code: details.Code, Title: details.Title, Detail: details.Detail, Hint: details.Hint,
-			Transaction: details.Transaction,
-		}
+		e = known(&details)
 	}
 	e.Status = resp.StatusCode
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))

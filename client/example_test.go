@@ -90,14 +90,14 @@ func ExampleClient_Post() {
 	sms := api.TransactionRequest{Account: account.ID, Wallet: "sms"}
 
 	payment := sms
-	payment.Type, payment.Amount = api.TransactionTypeTopup, "0.05"
+	payment.Type, payment.Amount = api.TransactionTypeTopup, new("0.05")
 	if _, err := c.Post(ctx, "invoice-2026-118", payment); err != nil {
 		log.Fatal(err)
 	}
 
 	for _, message := range []string{"msg-17", "msg-17", "msg-18"} {
 		charge := sms
-		charge.Type, charge.Amount, charge.Reference = api.TransactionTypeCharge, "0.0383", message
+		charge.Type, charge.Amount, charge.Reference = api.TransactionTypeCharge, new("0.0383"), message
 		posted, err := c.Post(ctx, message, charge)
 		var refused *client.Error
 		switch {
@@ -142,4 +142,182 @@ func ExampleClient_Accounts() {
 	// Output:
 	// Lotus Travel 0 VND
 	// Red River Couriers 0 VND
+}
+
+// openAccount makes a client, and an account that has paid 10 CNY for SMS, for
+// the examples that begin where others end.
+func openAccount(ctx context.Context, url, operatorKey string) (*client.Client, api.AccountID) {
+	c, err := client.New(url, operatorKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	account, err := c.CreateAccount(ctx, api.AccountRequest{Name: "Lotus Travel", Currency: "CNY"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	payment := api.TransactionRequest{Account: account.ID, Wallet: "sms", Type: api.TransactionTypeTopup, Amount: new("10")}
+	if _, err := c.Post(ctx, "invoice-2026-119", payment); err != nil {
+		log.Fatal(err)
+	}
+	return c, account.ID
+}
+
+// What a message may cost is reserved before it is sent. Once it is known to
+// have one part instead of two, that part is charged and the rest released.
+func ExampleClient_Hold() {
+	url, operatorKey, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+	c, account := openAccount(ctx, url, operatorKey)
+
+	hold, err := c.Hold(ctx, "msg-18", api.HoldRequest{Account: account, Wallet: "sms", Amount: "0.0766", ExpiresIn: new(3600), Reference: "msg-18"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s is held, %s is available\n", hold.Held, hold.Available)
+
+	capture, err := c.Capture(ctx, "msg-18-sent", hold.ID, api.CaptureRequest{Amount: new("0.0383")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("the hold is %s, %s is available\n", capture.Hold.Status, capture.Available)
+
+	_, err = c.Release(ctx, "msg-18-lost", hold.ID, api.ReleaseRequest{})
+	switch client.CodeOf(err) {
+	case api.ErrorCodeHoldNotOpen, api.ErrorCodeHoldExpired:
+		fmt.Println("there is nothing left to release")
+	default:
+		log.Fatal(err)
+	}
+	// Output:
+	// 0.0766 is held, 9.9234 is available
+	// the hold is captured, 9.9617 is available
+	// there is nothing left to release
+}
+
+// Many messages are charged in one request. Each has an outcome of its own.
+func ExampleClient_PostBatch() {
+	url, operatorKey, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+	c, account := openAccount(ctx, url, operatorKey)
+
+	// Voice has not been paid for, so the call is rejected, and the message is not.
+	batch := api.BatchRequest{Transactions: []api.BatchTransaction{
+		{IdempotencyKey: "msg-20", Account: account, Wallet: "sms", Type: api.TransactionTypeCharge, Amount: new("0.0383")},
+		{IdempotencyKey: "call-7", Account: account, Wallet: "voip", Type: api.TransactionTypeCharge, Amount: new("0.5")},
+	}}
+	reply, err := c.PostBatch(ctx, batch)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(reply.Posted, "posted,", reply.Rejected, "rejected")
+	for _, item := range reply.Items {
+		if err := client.Failure(item.Error); err != nil {
+			fmt.Println(batch.Transactions[item.Index].IdempotencyKey+":", client.CodeOf(err))
+		}
+	}
+
+	// All or none: the whole batch is refused for the sake of one.
+	_, err = c.PostBatch(ctx, api.BatchRequest{Atomic: true, Transactions: []api.BatchTransaction{
+		{IdempotencyKey: "msg-21", Account: account, Wallet: "sms", Type: api.TransactionTypeCharge, Amount: new("0.0383")},
+		{IdempotencyKey: "call-8", Account: account, Wallet: "voip", Type: api.TransactionTypeCharge, Amount: new("0.5")},
+	}})
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Index != nil {
+		fmt.Println("nothing is posted because of transaction", *refused.Index)
+	}
+	// Output:
+	// 1 posted, 1 rejected
+	// call-7: insufficient_funds
+	// nothing is posted because of transaction 1
+}
+
+// A month's messages go over one connection, and are never in memory together.
+func ExampleClient_Stream() {
+	url, operatorKey, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+	c, account := openAccount(ctx, url, operatorKey)
+
+	messages := func(yield func(api.BatchTransaction) bool) {
+		for i := range 1000 {
+			if !yield(api.BatchTransaction{
+				IdempotencyKey: fmt.Sprint("msg-", i), Account: account, Wallet: "sms", Type: api.TransactionTypeCharge, Amount: new("0.0383"),
+			}) {
+				return
+			}
+		}
+	}
+	outcomes := map[api.BatchOutcome]int{}
+	for item, err := range c.Stream(ctx, messages) {
+		if err != nil {
+			log.Fatal(err) // what has no outcome yet can be sent again
+		}
+		outcomes[item.Outcome]++
+	}
+	fmt.Println(outcomes)
+	// Output:
+	// map[posted:261 rejected:739]
+}
+
+// The pages of a statement are read as they are needed.
+func ExampleClient_Statement() {
+	url, operatorKey, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+	c, account := openAccount(ctx, url, operatorKey)
+
+	charge := api.TransactionRequest{Account: account, Wallet: "sms", Type: api.TransactionTypeCharge, Amount: new("0.0383"), Reference: "msg-17"}
+	if _, err := c.Post(ctx, "msg-17", charge); err != nil {
+		log.Fatal(err)
+	}
+
+	var closing string
+	for page, err := range c.Statement(ctx, account, "sms", client.StatementQuery{From: "2000-01-01", TimeZone: "Asia/Ho_Chi_Minh"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, row := range page.Items {
+			fmt.Println(row.Type, row.Amount, row.Counterpart, row.Balance)
+		}
+		closing = page.ClosingBalance
+	}
+	fmt.Println("closing", closing)
+	// Output:
+	// topup 10 funding 10
+	// charge -0.0383 revenue 9.9617
+	// closing 9.9617
+}
+
+// The holds of messages are captured and released by what became of them.
+func ExampleClient_Settle() {
+	url, operatorKey, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+	c, account := openAccount(ctx, url, operatorKey)
+
+	for _, message := range []string{"msg-30", "msg-31", "msg-32"} {
+		hold := api.HoldRequest{Account: account, Wallet: "sms", Amount: "0.0383", Reference: message}
+		if _, err := c.Hold(ctx, message, hold); err != nil {
+			log.Fatal(err)
+		}
+	}
+	settled, err := c.Settle(ctx, []api.DeliveryReport{
+		{Reference: "msg-30", Status: api.DeliveryStateDELIVRD},
+		{Reference: "msg-31", Status: api.DeliveryStateUNDELIV},
+		{Reference: "msg-32", Status: api.DeliveryStateENROUTE},
+		{Reference: "msg-33", Status: api.DeliveryStateDELIVRD},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, report := range settled {
+		fmt.Println(report.Reference, report.Outcome)
+	}
+	// Output:
+	// msg-30 captured
+	// msg-31 released
+	// msg-32 waiting
+	// msg-33 unknown_reference
 }

@@ -91,7 +91,7 @@ func fill(ctx context.Context, e *engine.Engine) error {
 			return err
 		}
 		sms := ledger.WalletRef{Account: a.account.ID, Service: ledger.SMS}
-		if _, _, err := e.SetCreditLimit(ctx, sms, a.credit); err != nil {
+		if _, _, err := e.PutWallet(ctx, sms, ledger.Settings{CreditLimit: a.credit}); err != nil {
 			return err
 		}
 		request := ledger.Request{IdempotencyKey: "demo-" + a.credentials.ID, Kind: a.kind, Wallet: sms, Amount: a.amount}

@@ -2,10 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
+	"github.com/saldo-ledger/saldo/internal/checkpoint"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
@@ -100,17 +104,40 @@ func Discard(db string) error {
 }
 
 // Verify checks a whole ledger, also while it is being served.
-func Verify(ctx context.Context, db string, progress func(engine.Report)) (_ *engine.Report, err error) {
+func Verify(ctx context.Context, db string, options engine.VerifyOptions) (report *engine.Report, err error) {
+	err = read(ctx, db, func(store engine.Reader) error {
+		report, err = engine.Verify(ctx, store, options)
+		return err
+	})
+	return report, err
+}
+
+// Checkpoint writes the heads of a ledger's chains to out and signs them, also
+// while the ledger is being served. The time is that of now.
+func Checkpoint(ctx context.Context, db string, now time.Time, key ed25519.PrivateKey, out io.Writer) (info *checkpoint.Info, err error) {
+	err = read(ctx, db, func(store engine.Reader) error {
+		w := checkpoint.NewWriter(out, now)
+		if err := engine.Heads(ctx, store, w.Add); err != nil {
+			return err
+		}
+		info, err = w.Sign(key)
+		return err
+	})
+	return info, err
+}
+
+// read opens a ledger to read it.
+func read(ctx context.Context, db string, do func(engine.Reader) error) (err error) {
 	path, err := sqlitePath(db)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	store, err := wrap(sqlite.OpenReadOnly(ctx, path))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return engine.Verify(ctx, store, progress)
+	return do(store)
 }
 
 // Hint adds advice for the operator to an error. The command line finds it by

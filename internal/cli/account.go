@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/client"
@@ -10,13 +13,13 @@ import (
 
 // accountCommands is "saldo account".
 type accountCommands struct {
-	Create      accountCreate      `cmd:"" group:"client" help:"Create an account."`
-	List        accountList        `cmd:"" group:"client" help:"List accounts with their wallets."`
-	Show        accountShow        `cmd:"" group:"client" help:"Show an account with its wallets."`
-	Suspend     accountSuspend     `cmd:"" group:"client" help:"Stop an account from spending."`
-	Activate    accountActivate    `cmd:"" group:"client" help:"Let a suspended account spend again."`
-	Close       accountClose       `cmd:"" group:"client" help:"Close an account to all movements."`
-	CreditLimit accountCreditLimit `cmd:"" group:"client" help:"Set how far below zero a wallet may be spent."`
+	Create   accountCreate   `cmd:"" group:"client" help:"Create an account."`
+	List     accountList     `cmd:"" group:"client" help:"List accounts with their wallets."`
+	Show     accountShow     `cmd:"" group:"client" help:"Show an account with its wallets."`
+	Set      accountSet      `cmd:"" group:"client" help:"Change an account's name, time zone and the like."`
+	Suspend  accountSuspend  `cmd:"" group:"client" help:"Stop an account from spending."`
+	Activate accountActivate `cmd:"" group:"client" help:"Let a suspended account spend again."`
+	Close    accountClose    `cmd:"" group:"client" help:"Close an account to all movements."`
 }
 
 // accountCreate is "saldo account create".
@@ -26,6 +29,8 @@ type accountCreate struct {
 	ID                accountID    `name:"id" placeholder:"N" help:"Number of the account; by default the server chooses."`
 	ExternalReference string       `placeholder:"TEXT" help:"Your own, unique name for the customer."`
 	Metadata          api.Metadata `placeholder:"NAME=VALUE" mapsep:"none" help:"Data of your own; may be repeated."`
+	TimeZone          string       `placeholder:"ZONE" help:"Where the account's days and months begin, such as Asia/Ho_Chi_Minh; by default UTC."`
+	ChargeOn          chargeOn     `placeholder:"STATE,..." help:"States of delivery reports that charge a message, or none; by default DELIVRD,ACCEPTD."`
 
 	Globals
 }
@@ -38,6 +43,7 @@ func (*accountCreate) Help() string {
 Examples:
   saldo account create --name "Lotus Travel" --currency CNY
   saldo account create --name "Lotus Travel" --currency CNY --id 9999 --external-reference crm-77
+  saldo account create --name "Red River" --currency VND --time-zone Asia/Ho_Chi_Minh --charge-on DELIVRD
   saldo account create --name Test --currency VND --metadata tier=gold --metadata region=south -o json`
 }
 
@@ -47,6 +53,7 @@ func (c *accountCreate) Run(ctx context.Context, streams Streams) error {
 		account, err := saldo.CreateAccount(ctx, api.AccountRequest{
 			ID: api.AccountID(c.ID), Name: c.Name, Currency: c.Currency,
 			ExternalReference: c.ExternalReference, Metadata: c.Metadata,
+			TimeZone: c.TimeZone, ChargeOn: c.ChargeOn.states,
 		})
 		if err == nil {
 			p.account(account)
@@ -76,7 +83,7 @@ Examples:
 func (c *accountList) Run(ctx context.Context, streams Streams) error {
 	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
 		// The name is last, because its width on a terminal is not known: it may be in any script.
-		t := p.table(column{title: "ID", right: true}, status("STATUS"), text("CURRENCY"), text("WALLET"),
+		t := p.table(count("ID"), status("STATUS"), text("CURRENCY"), text("WALLET"),
 			money("BALANCE"), money("HELD"), money("AVAILABLE"), text("NAME"))
 		return list(p, saldo.Accounts(ctx), c.Limit, t, func(a api.Account) {
 			for _, w := range a.Wallets {
@@ -109,6 +116,75 @@ func (c *accountShow) Run(ctx context.Context, streams Streams) error {
 		}
 		return err
 	})
+}
+
+// accountSet is "saldo account set".
+type accountSet struct {
+	ID                accountID    `arg:"" name:"id" help:"Number of the account."`
+	Name              *string      `placeholder:"NAME" help:"The customer's name."`
+	ExternalReference *string      `placeholder:"TEXT" help:"Your own, unique name for the customer; \"\" takes it away."`
+	Metadata          api.Metadata `xor:"metadata" placeholder:"NAME=VALUE" mapsep:"none" help:"Data of your own, in place of all that was there; may be repeated."`
+	NoMetadata        bool         `xor:"metadata" help:"Take all metadata away."`
+	TimeZone          *string      `placeholder:"ZONE" help:"Where the account's days and months begin, such as Asia/Ho_Chi_Minh."`
+	ChargeOn          chargeOn     `placeholder:"STATE,..." help:"States of delivery reports that charge a message, or none. The other final ones release it."`
+
+	Globals
+}
+
+// Help shows examples.
+func (*accountSet) Help() string {
+	return `Only what is named is changed. The states of delivery reports are those of SMPP: ENROUTE, DELIVRD,
+EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN and REJECTD.
+
+Examples:
+  saldo account set 9999 --name "Lotus Travel" --time-zone Asia/Ho_Chi_Minh
+  saldo account set 9999 --charge-on DELIVRD,ACCEPTD,UNDELIV
+  saldo account set 9999 --external-reference "" --no-metadata`
+}
+
+// Validate refuses a command that changes nothing.
+func (c *accountSet) Validate() error {
+	if c.Name == nil && c.ExternalReference == nil && c.Metadata == nil && !c.NoMetadata && c.TimeZone == nil && c.ChargeOn.states == nil {
+		return errors.New("name at least one thing to change")
+	}
+	return nil
+}
+
+// Run changes the account.
+func (c *accountSet) Run(ctx context.Context, streams Streams) error {
+	patch := api.AccountPatch{
+		Name: c.Name, ExternalReference: c.ExternalReference, Metadata: c.Metadata, TimeZone: c.TimeZone, ChargeOn: c.ChargeOn.states,
+	}
+	if c.NoMetadata {
+		patch.Metadata = map[string]string{}
+	}
+	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
+		account, err := saldo.UpdateAccount(ctx, api.AccountID(c.ID), patch)
+		if err == nil {
+			p.account(account)
+		}
+		return err
+	})
+}
+
+// chargeOn reads states of delivery reports. "none" is the empty list, and no
+// flag at all is nil.
+type chargeOn struct{ states api.ChargeOn }
+
+// UnmarshalText makes kong read a chargeOn.
+func (c *chargeOn) UnmarshalText(text []byte) error {
+	c.states = api.ChargeOn{}
+	if string(text) == "none" {
+		return nil
+	}
+	for _, name := range strings.Split(string(text), ",") {
+		state := api.DeliveryState(strings.TrimSpace(name))
+		if !state.Valid() {
+			return fmt.Errorf("%q is no state of a delivery report (ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD), nor none", name)
+		}
+		c.states = append(c.states, state)
+	}
+	return nil
 }
 
 // accountStatus is what the commands that change a status have in common.
@@ -169,7 +245,8 @@ type accountClose struct {
 
 // Help shows examples.
 func (*accountClose) Help() string {
-	return `A closed account takes no movement at all. Its history stays.
+	return `A closed account takes no movement at all. Its history stays. One with open holds cannot be
+closed: capture or release them first.
 
 Examples:
   saldo account close 9999`
@@ -180,58 +257,28 @@ func (c *accountClose) Run(ctx context.Context, streams Streams) error {
 	return c.Account.set(ctx, streams, api.AccountStatusClosed)
 }
 
-// accountCreditLimit is "saldo account credit-limit".
-type accountCreditLimit struct {
-	ID     accountID `arg:"" name:"id" help:"Number of the account."`
-	Wallet string    `arg:"" help:"Name of the wallet: sms, voip or another service."`
-	Amount string    `arg:"" help:"How far below zero the wallet may be spent; 0 for no credit."`
-
-	Globals
-}
-
-// Help shows examples.
-func (*accountCreditLimit) Help() string {
-	return `A wallet that the account does not have yet is added.
-
-Examples:
-  saldo account credit-limit 9999 sms 100
-  saldo account credit-limit 9999 rcs 0`
-}
-
-// Run sets the credit limit.
-func (c *accountCreditLimit) Run(ctx context.Context, streams Streams) error {
-	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
-		wallet, err := saldo.PutWallet(ctx, api.AccountID(c.ID), c.Wallet, api.WalletRequest{CreditLimit: c.Amount})
-		if err != nil {
-			return err
-		}
-		p.show(wallet, func() {
-			p.fields("account", accountText(wallet.Account), "currency", wallet.Currency)
-			p.wallets([]api.Wallet{wallet})
-		})
-		return nil
-	})
-}
-
 // account shows an account.
 func (p *printer) account(a api.Account) {
 	p.show(a, func() {
 		p.fields(
 			"account", accountText(a.ID), "name", a.Name, "status", string(a.Status), "currency", a.Currency,
-			"reference", a.ExternalReference, "metadata", metadataText(a.Metadata), "created", a.CreatedAt,
+			"reference", a.ExternalReference, "metadata", metadataText(a.Metadata),
+			"time zone", a.TimeZone, "charge on", chargeOnText(a.ChargeOn), "created", a.CreatedAt,
 		)
 		p.wallets(a.Wallets)
 	})
 }
 
-// wallets shows wallets under the fields of their account.
-func (p *printer) wallets(wallets []api.Wallet) {
-	t := p.table(text("WALLET"), money("BALANCE"), money("HELD"), money("CREDIT LIMIT"), money("AVAILABLE"))
-	for _, w := range wallets {
-		t.row(w.Wallet, w.Balance, w.Held, w.CreditLimit, w.Available)
+// chargeOnText is what charges a message, in one line.
+func chargeOnText(states api.ChargeOn) string {
+	if len(states) == 0 {
+		return "nothing"
 	}
-	p.write("\n")
-	t.flush()
+	texts := make([]string, len(states))
+	for i, state := range states {
+		texts[i] = string(state)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // accountText is an account's number; "" where there is none.

@@ -23,14 +23,19 @@ import (
 // main package embeds it next to the server's commands.
 type Commands struct {
 	Account     accountCommands     `cmd:"" group:"client" help:"Create, read and change accounts."`
-	Key         keyCommands         `cmd:"" group:"client" help:"Create, list and revoke keys."`
+	Wallet      walletCommands      `cmd:"" group:"client" help:"Read and set what an account's wallets may spend."`
+	Key         keyCommands         `cmd:"" group:"client" help:"Create, list, change and revoke keys."`
 	Topup       topupCommand        `cmd:"" group:"client" help:"Add money that a customer paid."`
 	Charge      chargeCommand       `cmd:"" group:"client" help:"Take money for a service."`
-	Refund      refundCommand       `cmd:"" group:"client" help:"Give money back."`
+	Refund      refundCommand       `cmd:"" group:"client" help:"Give back a charge, or a part of one."`
 	Adjust      adjustCommand       `cmd:"" group:"client" help:"Correct a balance, up or down."`
 	Transfer    transferCommand     `cmd:"" group:"client" help:"Move money to another wallet."`
+	Hold        holdCommands        `cmd:"" group:"client" help:"Reserve money until the fate of a message or call is known."`
+	Import      importCommand       `cmd:"" group:"client" help:"Post the transactions in a file."`
 	Transaction transactionCommands `cmd:"" group:"client" help:"Read transactions."`
 	Balance     balanceCommand      `cmd:"" group:"client" help:"Show a balance."`
+	Statement   statementCommand    `cmd:"" group:"client" help:"Show what happened in a wallet."`
+	Report      reportCommands      `cmd:"" group:"client" help:"Show sums over the whole ledger."`
 	Version     versionCommand      `cmd:"" group:"other" help:"Show the version of this binary."`
 	Completion  completionCommand   `cmd:"" group:"other" help:"Print the script for tab completion in a shell."`
 }
@@ -53,8 +58,10 @@ func (s Streams) ErrIsTerminal() bool { return isTerminal(s.Err) }
 
 // colours tells whether standard output is a terminal whose owner wants colours
 // (https://no-color.org: any value but the empty one means no).
-func (s Streams) colours() bool {
-	return isTerminal(s.Out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+func (s Streams) colours() bool { return colours(s.Out) }
+
+func colours(stream io.Writer) bool {
+	return isTerminal(stream) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func isTerminal(stream io.Writer) bool {
@@ -99,55 +106,70 @@ type Format struct {
 	Output string `short:"o" default:"table" enum:"table,json" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
 }
 
-// Globals are the flags of every command that talks to a server.
-type Globals struct {
-	URL            string        `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" env:"SALDO_URL" help:"Server to talk to (default ${default})."`
-	Key            credential    `placeholder:"KEY" env:"SALDO_KEY" help:"Key to sign in with, an auth_secret or id:secret. Better in the environment, since others can see a command line."`
-	AllowPlainHTTP bool          `name:"allow-plain-http" help:"Send the key without TLS to a server that is not this machine."`
-	Timeout        time.Duration `default:"1m" placeholder:"DURATION" help:"How long the whole command may take; 0 for no limit (default ${default})."`
+// Connection is how to reach a server.
+type Connection struct {
+	URL            string     `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" env:"SALDO_URL" help:"Server to talk to (default ${default})."`
+	Key            credential `placeholder:"KEY" env:"SALDO_KEY" help:"Key to sign in with, an auth_secret or id:secret. Better in the environment, since others can see a command line."`
+	AllowPlainHTTP bool       `name:"allow-plain-http" help:"Send the key without TLS to a server that is not this machine."`
+}
 
-	Format `embed:""`
+// Deadline is how long a command may take.
+type Deadline struct {
+	Timeout time.Duration `default:"1m" placeholder:"DURATION" help:"How long the whole command may take; 0 for no limit (default ${default})."`
+}
+
+// Globals are the flags of every command that talks to a server, but for the
+// few with formats or time limits of their own.
+type Globals struct {
+	Connection `embed:""`
+	Deadline   `embed:""`
+	Format     `embed:""`
 }
 
 // connect makes the client that the flags describe.
-func (g *Globals) connect() (*client.Client, error) {
-	if g.Key == "" {
+func (c *Connection) connect() (*client.Client, error) {
+	if c.Key == "" {
 		return nil, &Error{
 			Status: ExitUsage, Message: "there is no key to sign in with",
 			Hints: []string{`set SALDO_KEY to the auth_secret that "saldo init" or "saldo key create" showed`},
 		}
 	}
 	var options []client.Option
-	if g.AllowPlainHTTP {
+	if c.AllowPlainHTTP {
 		options = append(options, client.AllowPlainHTTP())
 	}
-	c, err := client.New(g.URL, string(g.Key), options...)
+	saldo, err := client.New(c.URL, string(c.Key), options...)
 	if err != nil {
 		return nil, &Error{
 			Status: ExitUsage, Message: strings.TrimPrefix(err.Error(), "saldo: "),
 			Hints: []string{"the URL is --url or SALDO_URL, the key is SALDO_KEY; plain http to another machine takes --allow-plain-http"},
 		}
 	}
-	return c, nil
+	return saldo, nil
+}
+
+// session is Connection.session with the flags that most commands have.
+func (g *Globals) session(ctx context.Context, streams Streams, do func(context.Context, *client.Client, *printer) error) error {
+	return g.Connection.session(ctx, streams, g.Timeout, g.Output, do)
 }
 
 // session connects, calls do, and makes an error of do one that a person
 // understands. Errors of do come from the client only: the printer keeps its own.
-func (g *Globals) session(ctx context.Context, streams Streams, do func(context.Context, *client.Client, *printer) error) error {
-	if g.Timeout < 0 {
+func (c *Connection) session(ctx context.Context, streams Streams, timeout time.Duration, output string, do func(context.Context, *client.Client, *printer) error) error {
+	if timeout < 0 {
 		return &Error{Status: ExitUsage, Message: "--timeout cannot be negative"}
 	}
-	c, err := g.connect()
+	saldo, err := c.connect()
 	if err != nil {
 		return err
 	}
-	if g.Timeout > 0 {
+	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, g.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	p := newPrinter(streams, g.Output)
-	err = g.explain(ctx, do(ctx, c, p))
+	p := newPrinter(streams, output)
+	err = c.explain(ctx, timeout, do(ctx, saldo, p))
 	if flushed := p.flush(); err == nil {
 		err = flushed
 	}
@@ -156,7 +178,7 @@ func (g *Globals) session(ctx context.Context, streams Streams, do func(context.
 
 // explain tells an error before there was a reply from one after it. The
 // former says nothing of the server but its address, so the URL is added.
-func (g *Globals) explain(ctx context.Context, err error) error {
+func (c *Connection) explain(ctx context.Context, timeout time.Duration, err error) error {
 	var reply *client.Error
 	var known *Error
 	switch {
@@ -170,12 +192,12 @@ func (g *Globals) explain(ctx context.Context, err error) error {
 		return err
 	case ctx.Err() != nil:
 		return &Error{
-			Status: ExitUnavailable, Message: fmt.Sprintf("%s did not answer within %s", g.URL, g.Timeout), Err: err,
+			Status: ExitUnavailable, Message: fmt.Sprintf("%s did not answer within %s", c.URL, timeout), Err: err,
 			Hints: []string{"give it longer with --timeout, or look at what the server is doing"},
 		}
 	default:
 		return &Error{
-			Status: ExitUnavailable, Message: fmt.Sprintf("cannot reach %s: %s", g.URL, cause(err)), Err: err,
+			Status: ExitUnavailable, Message: fmt.Sprintf("cannot reach %s: %s", c.URL, cause(err)), Err: err,
 			Hints: []string{`is it running there? Another server is named with --url or SALDO_URL; "saldo serve --demo" starts one to try`},
 		}
 	}

@@ -26,13 +26,29 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
 	key       = "AK1:s3cr3t-that-must-not-leak"
-	lotus     = `{"id":1042,"name":"Lotus & Co. 荷花","currency":"CNY","status":"active","external_reference":"crm-77","metadata":{"tier":"gold","region":"south"},"wallets":[{"account":1042,"wallet":"sms","currency":"CNY","balance":"-18.383","held":"0","credit_limit":"100","available":"81.617","version":12},{"account":1042,"wallet":"voip","currency":"CNY","balance":"1250","held":"0.5","credit_limit":"0","available":"1249.5","version":1}],"created_at":"2026-11-01T00:00:00.000000Z"}`
-	closed    = `{"id":7,"name":"Old","currency":"VND","status":"closed","wallets":[{"account":7,"wallet":"sms","currency":"VND","balance":"0","held":"0","credit_limit":"0","available":"0","version":0}],"created_at":"2026-10-01T00:00:00.000000Z"}`
-	wallet    = `{"account":1042,"wallet":"sms","currency":"CNY","balance":"18.383","held":"0","credit_limit":"100","available":"118.383","version":12}`
+	lotus     = `{"id":1042,"name":"Lotus & Co. 荷花","currency":"CNY","status":"active","external_reference":"crm-77","metadata":{"tier":"gold","region":"south"},"time_zone":"Asia/Ho_Chi_Minh","charge_on":["DELIVRD","ACCEPTD"],"wallets":[{"account":1042,"wallet":"sms","currency":"CNY","balance":"-18.383","held":"0","credit_limit":"100","available":"81.617","version":12,"status":"suspended","daily_spend_cap":"50","spent_today":"3.83","spent_this_month":"71.24"},{"account":1042,"wallet":"voip","currency":"CNY","balance":"1250","held":"0.5","credit_limit":"0","available":"1249.5","version":1,"status":"active","spent_today":"0","spent_this_month":"0"}],"created_at":"2026-11-01T00:00:00.000000Z"}`
+	closed    = `{"id":7,"name":"Old","currency":"VND","status":"closed","time_zone":"UTC","charge_on":[],"wallets":[{"account":7,"wallet":"sms","currency":"VND","balance":"0","held":"0","credit_limit":"0","available":"0","version":0,"status":"active","spent_today":"0","spent_this_month":"0"}],"created_at":"2026-10-01T00:00:00.000000Z"}`
+	wallet    = `{"account":1042,"wallet":"sms","currency":"CNY","balance":"18.383","held":"0","credit_limit":"100","available":"118.383","version":12,"status":"active","spent_today":"0","spent_this_month":"0"}`
+	walletNow = `{"account":1042,"wallet":"sms","currency":"CNY","balance":"18.383","held":"0","credit_limit":"100","available":"118.383","version":12,"status":"suspended","min_amount":"0.01","max_amount":"5","daily_spend_cap":"50","spent_today":"3.83","spent_this_month":"71.24"}`
+	walletWas = `{"account":1042,"wallet":"sms","currency":"CNY","balance":"20","held":"0.5","version":4,"at":"2026-11-01T00:00:00.000000Z"}`
 	balance   = `{"account":1042,"currency":"CNY","status":"suspended","wallets":[` + wallet + `]}`
 	newKey    = `{"id":"AK7M2QX4ZPLNTW3B","secret":"fresh-secret","auth_secret":"AK7M2QX4ZPLNTW3Bfresh-secret","account":1042,"scopes":["balance:read"],"allow_list":[],"last4":"cret","status":"active","created_at":"2026-11-01T00:00:00.000000Z"}`
 	oldKey    = `{"id":"AK7M2QX4ZPLNTW3B","account":1042,"scopes":["balance:read","transactions:write"],"allow_list":["203.0.113.0/24"],"last4":"9f3a","status":"active","expires_at":"2027-01-31T00:00:00.000000Z","created_at":"2026-11-01T00:00:00.000000Z"}`
 	goneKey   = `{"id":"OLD","scopes":["admin"],"allow_list":[],"last4":"0000","status":"revoked","revoked_at":"2026-11-02T00:00:00.000000Z","created_at":"2026-11-01T00:00:00.000000Z"}`
+	cappedKey = `{"id":"AK7M2QX4ZPLNTW3B","account":1042,"scopes":["transactions:write"],"allow_list":[],"last4":"9f3a","status":"active","created_at":"2026-11-01T00:00:00.000000Z","daily_spend_cap":"20","spent_today":"3.83","spent_this_month":"71.24"}`
+	refund    = `{"id":"7a05c1d2-0b6e-8f43-9a51-c2d8e6f70b14","status":"posted","type":"refund","account":1042,"wallet":"sms","amount":"0.0383","balance":"18.383","held":"0","available":"18.383","reference":"msg-17","created_at":"2026-11-01T00:00:00.000000Z","charge":"5c146b14-3c52-8afd-938a-375d0df1fbf6"}`
+	placed    = `{"id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","status":"posted","type":"hold","account":1042,"wallet":"sms","amount":"0.0766","balance":"18.3447","held":"0.0766","available":"18.2681","reference":"msg-18","created_at":"2026-11-01T00:00:00.000000Z","hold":{"id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","status":"open","remaining":"0.0766","expires_at":"2026-11-01T01:00:00.000000Z"},"spend_cap":{"daily_remaining":"46.0934","monthly_remaining":"428.76"}}`
+	captured  = `{"id":"41d98c07-6f2e-8d15-9c7b-e3a05b84f6d2","status":"posted","type":"capture","account":1042,"wallet":"sms","amount":"0.0383","balance":"18.3064","held":"0","available":"18.3064","reference":"msg-18","created_at":"2026-11-01T00:05:00.000000Z","hold":{"id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","status":"captured","remaining":"0","expires_at":"2026-11-01T01:00:00.000000Z"},"final":true,"batch":"27b1f0c6-90de-8b5e-8f3a-c41d6e0a9b72"}`
+	openHold  = `{"id":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","account":1042,"wallet":"sms","status":"open","amount":"0.0766","captured":"0","remaining":"0.0766","reference":"msg-18","created_at":"2026-11-01T00:00:00.000000Z","expires_at":"2026-11-01T01:00:00.000000Z"}`
+	doneHold  = `{"id":"b7602e4d-c918-8f05-9d3b-14a6e87c5f20","account":1042,"wallet":"voip","status":"captured","amount":"1.5","captured":"1.75","remaining":"0","created_at":"2026-11-01T00:00:00.000000Z","expires_at":"2026-11-01T01:00:00.000000Z","closed_at":"2026-11-01T00:05:00.000000Z"}`
+	statement = `{"account":1042,"wallet":"sms","currency":"CNY","from":"2026-11-01T00:00:00.000000Z","opening_balance":"20","closing_balance":"19.9617","items":[{"version":12,"created_at":"2026-11-01T08:30:00.000000Z","transaction":"5c146b14-3c52-8afd-938a-375d0df1fbf6","type":"charge","amount":"-0.0383","balance":"19.9617","held":"0","reference":"msg-17","counterpart":"revenue"},{"version":13,"created_at":"2026-11-01T08:30:01.000000Z","transaction":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","type":"hold","amount":"0","balance":"19.9617","held":"0.0766","reference":"msg-18","hold":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34"}]}`
+	noEntries = `{"account":1042,"wallet":"sms","currency":"CNY","opening_balance":"0","closing_balance":"0","items":[]}`
+	trial     = `{"created_at":"2026-11-01T00:00:00.000000Z","currencies":[{"currency":"CNY","wallets":"461.6553","held":"0.0766","funding":"-500","revenue":"38.3447","adjustment":"0","total":"0"},{"currency":"VND","wallets":"36693","held":"0","funding":"-36693","revenue":"0","adjustment":"0","total":"0"}]}`
+	usage     = `{"from":"2026-11-01T00:00:00.000000Z","to":"2026-11-03T00:00:00.000000Z","group":"day","items":[{"day":"2026-11-01","currency":"CNY","count":250,"charged":"9.575","refunded":"0.0383","net":"9.5367"},{"day":"2026-11-02","currency":"CNY","count":100,"charged":"3.83","refunded":"0","net":"3.83"}]}`
+	settled   = `{"items":[{"reference":"msg-18","status":"DELIVRD","outcome":"captured","hold":"9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34","transaction":"41d98c07-6f2e-8d15-9c7b-e3a05b84f6d2","amount":"0.0766"},{"reference":"msg-19","status":"ENROUTE","outcome":"waiting","hold":"b7602e4d-c918-8f05-9d3b-14a6e87c5f20"}]}`
+	batchDone = `{"posted":2,"rejected":0,"failed":0,"items":[{"index":0,"outcome":"posted","transaction":` + charge + `},{"index":1,"outcome":"posted","replayed":true,"transaction":` + charge + `}]}`
+	chargeID  = "5c146b14-3c52-8afd-938a-375d0df1fbf6"
+	holdID    = "9e0d6b52-41f7-8c3a-b6d8-20c97f1e5a34"
 	charge    = `{"id":"5c146b14-3c52-8afd-938a-375d0df1fbf6","status":"posted","type":"charge","account":1042,"wallet":"sms","amount":"0.0383","balance":"18.3447","held":"0","available":"18.3447","reference":"msg-17","created_at":"2026-11-01T00:00:00.000000Z"}`
 	rejected  = `{"id":"5c146b14-3c52-8afd-938a-375d0df1fbf6","status":"rejected","rejection":"insufficient_funds","type":"transfer","account":1042,"wallet":"sms","to_account":7,"to_wallet":"voip","amount":"20","balance":"1","held":"0","available":"1","metadata":{"evil":"a\u001b[2Jb"},"created_at":"2026-11-01T00:00:00.000000Z"}`
 	operators = `/v1/keys`
@@ -121,7 +137,7 @@ func runContext(ctx context.Context, t *testing.T, stdin string, args ...string)
 
 func TestGolden(t *testing.T) {
 	page := `{"items":[` + closed + `,` + lotus + `],"next_cursor":""}`
-	keys := `{"items":[` + oldKey + `,` + goneKey + `]}`
+	keys := `{"items":[` + oldKey + `,` + cappedKey + `,` + goneKey + `]}`
 	for _, test := range []struct {
 		name, route, reply string
 		args               []string
@@ -135,17 +151,38 @@ func TestGolden(t *testing.T) {
 		{"account-list", "GET /v1/accounts", page, []string{"account", "list"}, ""},
 		{"account-list-limit", "GET /v1/accounts", page, []string{"account", "list", "--limit", "1"}, ""},
 		{"account-list-empty", "GET /v1/accounts", `{"items":[]}`, []string{"account", "list"}, ""},
-		{"credit-limit", "PUT /v1/accounts/1042/wallets/sms", wallet, []string{"account", "credit-limit", "1042", "sms", "100"}, `{"credit_limit":"100"}`},
+		{"account-create-settings", "POST /v1/accounts", lotus, []string{"account", "create", "--name", "L", "--currency", "CNY", "--time-zone", "Asia/Ho_Chi_Minh", "--charge-on", "none"}, `{"charge_on":[],"currency":"CNY","name":"L","time_zone":"Asia/Ho_Chi_Minh"}`},
+		{"account-set", "PATCH /v1/accounts/1042", lotus, []string{"account", "set", "1042", "--name", "L", "--charge-on", "DELIVRD, ACCEPTD", "--time-zone", "Asia/Ho_Chi_Minh", "--metadata", "tier=gold"}, `{"charge_on":["DELIVRD","ACCEPTD"],"metadata":{"tier":"gold"},"name":"L","time_zone":"Asia/Ho_Chi_Minh"}`},
+		{"account-set-clear", "PATCH /v1/accounts/7", closed, []string{"account", "set", "7", "--external-reference", "", "--no-metadata"}, `{"external_reference":"","metadata":{}}`},
+		{"wallet-show", "GET /v1/accounts/1042/wallets/sms", walletNow, []string{"wallet", "show", "1042", "sms"}, ""},
+		{"wallet-show-at", "GET /v1/accounts/1042/wallets/sms", walletWas, []string{"wallet", "get", "1042", "sms", "--at", "2026-11-01", "--tz", "UTC"}, ""},
+		{"wallet-set", "PATCH /v1/accounts/1042/wallets/sms", walletNow, []string{"wallet", "set", "1042", "sms", "--status", "suspended", "--credit-limit", "100", "--min-amount", "0.01", "--max-amount", "5", "--daily-spend-cap", "50", "--monthly-spend-cap", "0"}, `{"credit_limit":"100","daily_spend_cap":"50","max_amount":"5","min_amount":"0.01","monthly_spend_cap":"0","status":"suspended"}`},
 		{"key-create", "POST /v1/accounts/1042/keys", newKey, []string{"key", "create", "--account", "1042", "--scope", "balance:read", "--allow", "203.0.113.0/24", "--expires-at", "2027-01-31T08:00:00+08:00"}, `{"allow_list":["203.0.113.0/24"],"expires_at":"2027-01-31T00:00:00Z","scopes":["balance:read"]}`},
 		{"key-create-operator", "POST /v1/keys", newKey, []string{"key", "create", "--operator", "--scope", "admin", "--scope", "transactions:write"}, `{"scopes":["admin","transactions:write"]}`},
 		{"key-list", "GET /v1/accounts/1042/keys", keys, []string{"key", "list", "--account", "1042"}, ""},
 		{"key-list-operator", "GET " + operators, `{"items":[` + goneKey + `]}`, []string{"key", "list"}, ""},
+		{"key-create-caps", "POST /v1/accounts/1042/keys", newKey, []string{"key", "create", "--account", "1042", "--daily-spend-cap", "20", "--monthly-spend-cap", "300"}, `{"daily_spend_cap":"20","monthly_spend_cap":"300"}`},
+		{"key-set", "PATCH /v1/keys/AK7M2QX4ZPLNTW3B", cappedKey, []string{"key", "set", "AK7M2QX4ZPLNTW3B", "--daily-spend-cap", "20"}, `{"daily_spend_cap":"20"}`},
 		{"key-revoke", "DELETE /v1/keys/AK1", "", []string{"key", "revoke", "AK1"}, ""},
 		{"charge", "POST /v1/transactions", charge, []string{"charge", "1042", "sms", "0.0383", "--reference", "msg-17", "--metadata", "a=b", "--idempotency-key", "k1"}, `{"account":1042,"amount":"0.0383","metadata":{"a":"b"},"reference":"msg-17","type":"charge","wallet":"sms"}`},
 		{"adjust", "POST /v1/transactions", charge, []string{"adjust", "1042", "sms", "-5", "--idempotency-key", "k1"}, `{"account":1042,"amount":"-5","type":"adjustment","wallet":"sms"}`},
 		{"topup", "POST /v1/transactions", charge, []string{"topup", "1042", "sms", "5", "--idempotency-key", "k1"}, `{"account":1042,"amount":"5","type":"topup","wallet":"sms"}`},
-		{"refund", "POST /v1/transactions", charge, []string{"refund", "1042", "sms", "5", "--idempotency-key", "k1"}, `{"account":1042,"amount":"5","type":"refund","wallet":"sms"}`},
+		{"refund", "POST /v1/transactions", refund, []string{"refund", chargeID, "0.0383", "--idempotency-key", "k1"}, `{"amount":"0.0383","charge":"` + chargeID + `","type":"refund"}`},
 		{"transfer", "POST /v1/transactions", charge, []string{"transfer", "1042", "sms", "20", "--to-account", "7", "--to-wallet", "voip", "--idempotency-key", "k1"}, `{"account":1042,"amount":"20","to_account":7,"to_wallet":"voip","type":"transfer","wallet":"sms"}`},
+		{"hold-place", "POST /v1/holds", placed, []string{"hold", "place", "1042", "sms", "0.0766", "--expires-in", "1h", "--reference", "msg-18", "--idempotency-key", "k1"}, `{"account":1042,"amount":"0.0766","expires_in":3600,"reference":"msg-18","wallet":"sms"}`},
+		{"hold-show", "GET /v1/holds/" + holdID, openHold, []string{"hold", "show", holdID}, ""},
+		{"hold-list", "GET /v1/holds", `{"items":[` + openHold + `,` + doneHold + `]}`, []string{"hold", "list", "1042", "sms", "--state", "open"}, ""},
+		{"hold-capture", "POST /v1/holds/" + holdID + "/capture", captured, []string{"hold", "capture", holdID, "0.0383", "--keep-open", "--idempotency-key", "k1"}, `{"amount":"0.0383","final":false}`},
+		{"hold-capture-all", "POST /v1/holds/" + holdID + "/capture", captured, []string{"hold", "capture", holdID, "--idempotency-key", "k1"}, `{}`},
+		{"hold-release", "POST /v1/holds/" + holdID + "/release", captured, []string{"hold", "release", holdID, "--reference", "lost", "--idempotency-key", "k1"}, `{"reference":"lost"}`},
+		{"hold-extend", "POST /v1/holds/" + holdID + "/extend", placed, []string{"hold", "extend", holdID, "7d", "--idempotency-key", "k1"}, `{"expires_in":604800}`},
+		{"hold-settle", "POST /v1/holds/settle", settled, []string{"hold", "settle", "testdata/reports.csv"}, `[{"reference":"msg-18","status":"DELIVRD"},{"account":1042,"reference":"msg-19","status":"ENROUTE"}]`},
+		{"transaction-find", "GET /v1/transactions", `{"items":[` + charge + `,` + rejected + `]}`, []string{"transaction", "find", "--reference", "msg-17"}, ""},
+		{"statement", "GET /v1/accounts/1042/wallets/sms/statement", statement, []string{"statement", "1042", "sms", "--from", "2026-11-01"}, ""},
+		{"statement-empty", "GET /v1/accounts/1042/wallets/sms/statement", noEntries, []string{"statement", "1042", "sms"}, ""},
+		{"statement-limit", "GET /v1/accounts/1042/wallets/sms/statement", statement, []string{"statement", "1042", "sms", "--limit", "1"}, ""},
+		{"trial-balance", "GET /v1/reports/trial-balance", trial, []string{"report", "trial-balance"}, ""},
+		{"usage", "GET /v1/reports/usage", usage, []string{"report", "usage", "--group", "day", "--from", "2026-11-01", "--to", "2026-11-03"}, ""},
 		{"transaction-show", "GET /v1/transactions/5c146b14", rejected, []string{"transaction", "show", "5c146b14"}, ""},
 		{"balance", "GET /v1/balance", balance, []string{"balance"}, ""},
 		{"balance-account", "GET /v1/accounts/1042", lotus, []string{"balance", "1042"}, ""},
@@ -330,8 +367,8 @@ func TestFullDisk(t *testing.T) {
 	s.start(t)
 	var errs bytes.Buffer
 	streams := Streams{Out: failing{}, Err: &errs}
-	m := movement{Account: 1042, Wallet: "sms", Amount: "1", IdempotencyKey: "k1"}
-	m.URL, m.Key = os.Getenv("SALDO_URL"), key
+	m := movement{Account: 1042, Wallet: "sms", Amount: "1", Posting: posting{IdempotencyKey: "k1"}}
+	m.Posting.URL, m.Posting.Key = os.Getenv("SALDO_URL"), key
 	status := Report(streams, m.post(t.Context(), streams, api.TransactionTypeTopup, 0, ""))
 	if status != 1 || !strings.Contains(errs.String(), "cannot write the result: disk full") || !strings.Contains(errs.String(), "--idempotency-key=k1") {
 		t.Errorf("status %d: %s", status, errs.String())
@@ -480,7 +517,8 @@ func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                           "",
 		"saldo t":                    "topup transaction transfer",
-		"saldo account s":            "show suspend",
+		"saldo account s":            "set show suspend",
+		"saldo hold ":                "capture extend list place release settle show",
 		"saldo account show 7 --out": "--output",
 		"saldo balance --output ":    "json table",
 		"saldo key create --scope t": "transactions:write",

@@ -19,6 +19,7 @@ const maxSecretFile = 1024
 type keyCommands struct {
 	Create keyCreate `cmd:"" group:"client" help:"Create or import a key."`
 	List   keyList   `cmd:"" group:"client" help:"List keys, without their secrets."`
+	Set    keySet    `cmd:"" group:"client" help:"Set how much may be spent with a key."`
 	Revoke keyRevoke `cmd:"" group:"client" help:"Revoke a key for good."`
 }
 
@@ -32,8 +33,15 @@ type keyCreate struct {
 	ID         string     `name:"id" placeholder:"ID" help:"Import a pair that exists already: its id."`
 	Secret     credential `xor:"secret" placeholder:"SECRET" help:"Import a pair: its secret. Others can see a command line: better use --secret-file."`
 	SecretFile string     `xor:"secret" placeholder:"PATH" help:"Import a pair: a file with its secret, or - for standard input."`
+	Caps       keyCaps    `embed:""`
 
 	Globals
+}
+
+// keyCaps are the flags for what may be spent with a key.
+type keyCaps struct {
+	DailySpendCap   *string `placeholder:"AMOUNT" help:"The most that may be spent with the key in one day; 0 for no cap."`
+	MonthlySpendCap *string `placeholder:"AMOUNT" help:"The most that may be spent with the key in one month; 0 for no cap."`
 }
 
 // Help shows examples.
@@ -43,6 +51,7 @@ func (*keyCreate) Help() string {
 Examples:
   saldo key create --account 9999
   saldo key create --account 9999 --scope balance:read --scope transactions:write --allow 203.0.113.0/24
+  saldo key create --account 9999 --scope transactions:write --daily-spend-cap 20
   saldo key create --operator --scope transactions:write --expires-at 2027-01-31T00:00:00Z
   saldo key create --account 9999 --id OLDKEY --secret-file - < secret.txt`
 }
@@ -67,7 +76,9 @@ func (c *keyCreate) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	request := api.KeyRequest{ID: c.ID, Secret: secret, AllowList: c.Allow}
+	request := api.KeyRequest{
+		ID: c.ID, Secret: secret, AllowList: c.Allow, DailySpendCap: c.Caps.DailySpendCap, MonthlySpendCap: c.Caps.MonthlySpendCap,
+	}
 	for _, scope := range c.Scope {
 		request.Scopes = append(request.Scopes, api.Scope(scope))
 	}
@@ -135,6 +146,7 @@ func (c *keyCreate) show(p *printer, key api.NewKey) {
 		p.fields(
 			"id", key.ID, "secret", secret, "auth_secret", authSecret,
 			"account", accountText(key.Account), "scopes", scopesText(key.Scopes), "allowed from", networksText(key.AllowList),
+			"daily spend cap", key.DailySpendCap, "monthly spend cap", key.MonthlySpendCap,
 			"expires", key.ExpiresAt, "created", key.CreatedAt,
 		)
 		if c.ID == "" {
@@ -167,14 +179,60 @@ func (c *keyList) Run(ctx context.Context, streams Streams) error {
 		if c.Account != 0 {
 			keys = saldo.Keys(ctx, api.AccountID(c.Account))
 		}
-		t := p.table(text("ID"), text("LAST4"), status("STATUS"), text("SCOPES"), text("ALLOWED FROM"), text("EXPIRES"), text("CREATED"))
+		t := p.table(text("ID"), text("LAST4"), status("STATUS"), text("SCOPES"), text("ALLOWED FROM"),
+			money("SPENT TODAY"), money("SPENT THIS MONTH"), text("EXPIRES"), text("CREATED"))
 		return list(p, keys, c.Limit, t, func(k api.Key) {
 			expires := k.ExpiresAt
 			if expires == "" {
 				expires = "never"
 			}
-			t.row(k.ID, k.Last4, string(k.Status), scopesText(k.Scopes), networksText(k.AllowList), expires, k.CreatedAt)
+			t.row(k.ID, k.Last4, string(k.Status), scopesText(k.Scopes), networksText(k.AllowList),
+				spentText(k.SpentToday, k.DailySpendCap), spentText(k.SpentThisMonth, k.MonthlySpendCap), expires, k.CreatedAt)
 		})
+	})
+}
+
+// keySet is "saldo key set".
+type keySet struct {
+	ID   string  `arg:"" name:"key" help:"Id of the key."`
+	Caps keyCaps `embed:""`
+
+	Globals
+}
+
+// Help shows examples.
+func (*keySet) Help() string {
+	return `A cap is in force for the next transaction; what is spent with a key is counted from the moment it
+has one. Days and months are those of the account's time zone, and of UTC for an operator's key.
+Nothing else of a key ever changes.
+
+Examples:
+  saldo key set AK7M2QX4ZPLNTW3B --daily-spend-cap 20
+  saldo key set AK7M2QX4ZPLNTW3B --daily-spend-cap 0 --monthly-spend-cap 300`
+}
+
+// Validate refuses a command that changes nothing.
+func (c *keySet) Validate() error {
+	if c.Caps == (keyCaps{}) {
+		return errors.New("name at least one cap to set")
+	}
+	return nil
+}
+
+// Run sets the caps.
+func (c *keySet) Run(ctx context.Context, streams Streams) error {
+	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
+		key, err := saldo.PatchKey(ctx, c.ID, api.KeyPatch{DailySpendCap: c.Caps.DailySpendCap, MonthlySpendCap: c.Caps.MonthlySpendCap})
+		if err != nil {
+			return err
+		}
+		p.show(key, func() {
+			p.fields(
+				"key", key.ID, "account", accountText(key.Account), "status", string(key.Status), "scopes", scopesText(key.Scopes),
+				"spent today", spentText(key.SpentToday, key.DailySpendCap), "spent this month", spentText(key.SpentThisMonth, key.MonthlySpendCap),
+			)
+		})
+		return nil
 	})
 }
 

@@ -11,12 +11,8 @@ import (
 	"github.com/saldo-ledger/saldo/client"
 )
 
-// movement is what all commands that move money have in common.
-type movement struct {
-	Account accountID `arg:"" help:"Number of the account."`
-	Wallet  string    `arg:"" help:"Name of the wallet: sms, voip or another service."`
-	Amount  string    `arg:"" help:"Decimal number with at most six digits after the point."`
-
+// posting is what all commands that post a transaction have in common.
+type posting struct {
 	IdempotencyKey string       `placeholder:"KEY" help:"Your name for this movement, which then happens once however often the command is repeated. By default a random one."`
 	Reference      string       `placeholder:"TEXT" help:"Your own name for what is paid, such as a message id."`
 	Metadata       api.Metadata `placeholder:"NAME=VALUE" mapsep:"none" help:"Data of your own; may be repeated."`
@@ -24,25 +20,21 @@ type movement struct {
 	Globals
 }
 
-// post posts a movement of the given kind; to is for transfers only.
+// post posts a transaction with the key that send is given.
 //
 // The idempotency key is known before anything is sent, because the one moment
 // in which it matters is the one after which nothing more can be printed.
-func (m *movement) post(ctx context.Context, streams Streams, kind api.TransactionType, toAccount accountID, toWallet string) error {
-	key, sent := m.IdempotencyKey, false
+func (c *posting) post(ctx context.Context, streams Streams, send func(ctx context.Context, saldo *client.Client, key string) (client.Posted, error)) error {
+	key, sent := c.IdempotencyKey, false
 	if key == "" {
 		key = "cli-" + rand.Text()
 	}
-	err := m.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
-		if m.IdempotencyKey == "" && !p.json {
+	err := c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
+		if c.IdempotencyKey == "" && !p.json {
 			p.notef("note: to repeat this command safely, add %s", repeatFlag(key))
 		}
 		sent = true
-		posted, err := saldo.Post(ctx, key, api.TransactionRequest{
-			Account: api.AccountID(m.Account), Wallet: m.Wallet, Type: kind, Amount: m.Amount,
-			ToAccount: api.AccountID(toAccount), ToWallet: toWallet,
-			Reference: m.Reference, Metadata: m.Metadata,
-		})
+		posted, err := send(ctx, saldo, key)
 		if err != nil {
 			return err
 		}
@@ -59,6 +51,26 @@ func (m *movement) post(ctx context.Context, streams Streams, kind api.Transacti
 	failure.Hints = append(slices.Clip(failure.Hints),
 		"the money may have moved; to find out, and to move it once in any case, repeat the command with "+repeatFlag(key))
 	return &failure
+}
+
+// movement is what all commands that move money of a named wallet have in common.
+type movement struct {
+	Account accountID `arg:"" help:"Number of the account."`
+	Wallet  string    `arg:"" help:"Name of the wallet: sms, voip or another service."`
+	Amount  string    `arg:"" help:"Decimal number with at most six digits after the point."`
+
+	Posting posting `embed:""`
+}
+
+// post posts a movement of the given kind; to is for transfers only.
+func (m *movement) post(ctx context.Context, streams Streams, kind api.TransactionType, toAccount accountID, toWallet string) error {
+	return m.Posting.post(ctx, streams, func(ctx context.Context, saldo *client.Client, key string) (client.Posted, error) {
+		return saldo.Post(ctx, key, api.TransactionRequest{
+			Account: api.AccountID(m.Account), Wallet: m.Wallet, Type: kind, Amount: &m.Amount,
+			ToAccount: api.AccountID(toAccount), ToWallet: toWallet,
+			Reference: m.Posting.Reference, Metadata: m.Posting.Metadata,
+		})
+	})
 }
 
 // plainKey is an idempotency key that every shell leaves alone.
@@ -110,18 +122,29 @@ func (c *chargeCommand) Run(ctx context.Context, streams Streams) error {
 
 // refundCommand is "saldo refund".
 type refundCommand struct {
-	Movement movement `embed:""`
+	Charge string `arg:"" help:"Id of the charge, or of the capture, that is given back."`
+	Amount string `arg:"" help:"How much of it: a decimal number with at most six digits after the point."`
+
+	Posting posting `embed:""`
 }
 
 // Help shows examples.
 func (*refundCommand) Help() string {
-	return `Examples:
-  saldo refund 9999 sms 0.0383 --reference msg-17 --idempotency-key refund-msg-17`
+	return `The money goes back to the wallet that was charged. The refunds of one charge are never more than
+the charge: money beyond that is given by an adjustment. "saldo transaction find" finds the id.
+
+Examples:
+  saldo refund 5c146b14-3c52-8afd-938a-375d0df1fbf6 0.0383
+  saldo refund 5c146b14-3c52-8afd-938a-375d0df1fbf6 0.01 --idempotency-key refund-msg-17`
 }
 
 // Run posts the refund.
 func (c *refundCommand) Run(ctx context.Context, streams Streams) error {
-	return c.Movement.post(ctx, streams, api.TransactionTypeRefund, 0, "")
+	return c.Posting.post(ctx, streams, func(ctx context.Context, saldo *client.Client, key string) (client.Posted, error) {
+		return saldo.Post(ctx, key, api.TransactionRequest{
+			Type: api.TransactionTypeRefund, Charge: c.Charge, Amount: &c.Amount, Reference: c.Posting.Reference, Metadata: c.Posting.Metadata,
+		})
+	})
 }
 
 // adjustCommand is "saldo adjust".
@@ -164,50 +187,4 @@ Examples:
 // Run posts the transfer.
 func (c *transferCommand) Run(ctx context.Context, streams Streams) error {
 	return c.Movement.post(ctx, streams, api.TransactionTypeTransfer, c.ToAccount, c.ToWallet)
-}
-
-// transactionCommands is "saldo transaction".
-type transactionCommands struct {
-	Show transactionShow `cmd:"" group:"client" help:"Show a transaction."`
-}
-
-// transactionShow is "saldo transaction show".
-type transactionShow struct {
-	ID string `arg:"" name:"id" help:"Id of the transaction."`
-
-	Globals
-}
-
-// Help shows examples.
-func (*transactionShow) Help() string {
-	return `A rejected transaction is shown too, with the reason.
-
-Examples:
-  saldo transaction show 5c146b14-3c52-8afd-938a-375d0df1fbf6`
-}
-
-// Run shows the transaction.
-func (c *transactionShow) Run(ctx context.Context, streams Streams) error {
-	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
-		transaction, err := saldo.Transaction(ctx, c.ID)
-		if err == nil {
-			p.transaction(transaction)
-		}
-		return err
-	})
-}
-
-// transaction shows a transaction.
-func (p *printer) transaction(t api.Transaction) {
-	p.show(t, func() {
-		p.fields(
-			"transaction", t.ID, "status", string(t.Status), "rejection", string(t.Rejection), "type", string(t.Type),
-			"account", accountText(t.Account), "to account", accountText(t.ToAccount), "to wallet", t.ToWallet,
-			"reference", t.Reference, "metadata", metadataText(t.Metadata), "created", t.CreatedAt,
-		)
-		wallet := p.table(text("WALLET"), money("AMOUNT"), money("BALANCE"), money("HELD"), money("AVAILABLE"))
-		wallet.row(t.Wallet, t.Amount, t.Balance, t.Held, t.Available)
-		p.write("\n")
-		wallet.flush()
-	})
 }

@@ -77,44 +77,112 @@ func indented(value any, prefix string) string {
 }
 
 // list prints items as they come, at most limit of them, as a page of the API or as rows of a table.
-func list[T any](p *printer, items iter.Seq2[T, error], limit uint, t *table, rows func(T)) error {
-	count := uint(0)
+func list[T any](p *printer, items iter.Seq2[T, error], limit uint, t *table, row func(T)) error {
+	// Nothing is printed before the first item, so that a failure before any
+	// leaves standard output empty.
+	l := &listing{p: p, t: t, limit: limit}
 	for item, err := range items {
 		if err != nil {
 			t.flush() // what came before the failure is still true
 			return err
 		}
-		if limit > 0 && count == limit {
-			p.notef("note: there are more; only the first %d are shown (--limit 0 shows all)", limit)
+		if l.shown == 0 {
+			l.open("{\n  \"items\": []\n}")
+		}
+		if !l.add(item, func() { row(item) }) {
 			break
 		}
-		count++
-		if p.json {
-			p.write(listSeparator(count) + indented(item, "    "))
-		} else {
-			rows(item)
-		}
 	}
-	switch {
-	case !p.json && count == 0:
-		p.notef("note: there are none")
-	case !p.json:
-		t.flush()
-	case count == 0:
-		p.write("{\n  \"items\": []\n}\n")
-	default:
-		p.write("\n  ]\n}\n")
+	if l.shown == 0 {
+		l.open("{\n  \"items\": []\n}")
 	}
+	l.end()
 	return nil
 }
 
-// listSeparator opens the list before its first item, so that a failure before
-// any item leaves standard output empty.
-func listSeparator(count uint) string {
-	if count == 1 {
-		return "{\n  \"items\": [\n    "
+// document prints a list that has members before its items, and comes in pages.
+// split takes a page apart: into itself without items, what a table has above
+// its rows, and the items.
+func document[P, T any](p *printer, pages iter.Seq2[P, error], limit uint, t *table, split func(P) (P, []string, []T), row func(T)) error {
+	l := &listing{p: p, t: t, limit: limit, gap: true}
+	begun := false
+	for page, err := range pages {
+		if err != nil {
+			t.flush()
+			return err
+		}
+		head, fields, items := split(page)
+		if !begun {
+			begun = true
+			l.open(indented(head, ""))
+			if !p.json {
+				p.fields(fields...)
+			}
+		}
+		for _, item := range items {
+			if !l.add(item, func() { row(item) }) {
+				l.end()
+				return nil
+			}
+		}
 	}
-	return ",\n    "
+	l.end()
+	return nil
+}
+
+// listing prints items one after the other, as JSON or into a table.
+type listing struct {
+	p     *printer
+	t     *table
+	limit uint // 0 is none
+	gap   bool // between the table and what stands above it
+	shown uint
+	more  bool // than the limit
+}
+
+// open prints the JSON of a list without items, up to where they stand, which
+// is at its end.
+func (l *listing) open(empty string) {
+	if l.p.json {
+		l.p.write(strings.TrimSuffix(empty, "]\n}"))
+	}
+}
+
+// add prints an item, unless that would be one too many.
+func (l *listing) add(item any, human func()) bool {
+	if l.more = l.limit > 0 && l.shown == l.limit; l.more {
+		return false
+	}
+	l.shown++
+	switch {
+	case !l.p.json:
+		if l.gap && l.shown == 1 {
+			l.p.write("\n")
+		}
+		human()
+	case l.shown == 1:
+		l.p.write("\n    " + indented(item, "    "))
+	default:
+		l.p.write(",\n    " + indented(item, "    "))
+	}
+	return true
+}
+
+// end prints what comes after the last item.
+func (l *listing) end() {
+	switch {
+	case !l.p.json && l.shown == 0:
+		l.p.notef("note: there are none")
+	case !l.p.json:
+		l.t.flush()
+	case l.shown == 0:
+		l.p.write("]\n}\n")
+	default:
+		l.p.write("\n  ]\n}\n")
+	}
+	if l.more {
+		l.p.notef("note: there are more; only the first %d are shown (--limit 0 shows all)", l.limit)
+	}
 }
 
 // fields prints names and values, two columns, without those that are empty.
@@ -142,6 +210,7 @@ type column struct {
 
 func text(title string) column   { return column{title: title} }
 func status(title string) column { return column{title: title, colour: statusColour} }
+func count(title string) column  { return column{title: title, right: true} }
 func money(title string) column {
 	return column{title: title, right: true, colour: amountColour}
 }
@@ -198,35 +267,30 @@ func (t *table) flush() {
 }
 
 // line prints one line. Colours go on after the padding is known, because they
-// have no width; the last column is not padded.
+// have no width; nothing is padded at the end of a line.
 func (t *table) line(cells []string, colour func(int) string) {
+	var line strings.Builder
 	for i, cell := range cells {
 		padding := strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell))
 		painted := paint(t.p.colours && cell != "", colour(i), cell)
-		last := i == len(cells)-1
-		switch {
-		case t.columns[i].right:
-			t.p.write(padding + painted)
-		case last:
-			t.p.write(painted)
-		default:
-			t.p.write(painted + padding)
-		}
-		if !last {
-			t.p.write("  ")
+		if t.columns[i].right {
+			line.WriteString(padding + painted + "  ")
+		} else {
+			line.WriteString(painted + padding + "  ")
 		}
 	}
-	t.p.write("\n")
+	t.p.write(strings.TrimRight(line.String(), " ") + "\n")
 }
 
 // statusColour is the SGR code for a status.
 func statusColour(text string) string {
 	switch text {
-	case string(api.AccountStatusActive), string(api.TransactionStatusPosted):
+	case string(api.AccountStatusActive), string(api.TransactionStatusPosted), string(api.HoldStatusCaptured):
 		return "32" // green
-	case string(api.AccountStatusSuspended), string(api.KeyStatusExpired):
+	case string(api.AccountStatusSuspended), string(api.KeyStatusExpired), string(api.HoldStatusOpen), string(api.SettlementOutcomeWaiting):
 		return "33" // yellow
-	case string(api.AccountStatusClosed), string(api.KeyStatusRevoked), string(api.TransactionStatusRejected):
+	case string(api.AccountStatusClosed), string(api.KeyStatusRevoked), string(api.TransactionStatusRejected),
+		string(api.SettlementOutcomeFailed), string(api.SettlementOutcomeUnknownReference), string(api.SettlementOutcomeAmbiguousReference):
 		return "31" // red
 	default:
 		return ""

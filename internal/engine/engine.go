@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -17,10 +18,11 @@ import (
 
 // Options are what an engine can be told. The zero value of each means its default.
 type Options struct {
-	// QueueSize bounds the writes that wait; one more is refused with
-	// Overloaded. Default 8192.
+	// QueueSize bounds the postings and changes that wait; one more is refused
+	// with Overloaded. Default 8192.
 	QueueSize int
-	// BatchSize bounds the postings of one transaction. Default 1024.
+	// BatchSize bounds the postings of one transaction, but for the last write
+	// that it takes in, which may bring up to MaxBatch. Default 1024.
 	BatchSize int
 	// CacheSize bounds the accounts, and the keys, kept in memory where the
 	// store is exclusive. Default 32768.
@@ -28,6 +30,9 @@ type Options struct {
 	// ReadSize bounds the reads that the store serves or that wait for it; one
 	// more is refused with Overloaded. Default 1024.
 	ReadSize int
+	// SweepInterval is how often holds that are due are looked for; negative for
+	// never. Default one second.
+	SweepInterval time.Duration
 	// Clock tells the time. Default time.Now.
 	Clock func() time.Time
 	// Observer is told what happened, after the callers are answered. Default: nobody.
@@ -58,6 +63,9 @@ func (o *Options) setDefaults() {
 	if o.ReadSize == 0 {
 		o.ReadSize = 1024
 	}
+	if o.SweepInterval == 0 {
+		o.SweepInterval = time.Second
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -79,9 +87,11 @@ type Engine struct {
 	store   Store
 	options Options
 	queue   chan *write
+	waiting atomic.Int64  // the postings and changes in the queue
 	reads   chan struct{} // a place in it for each read of the store
 	holders *cache[ledger.AccountID, *ledger.Holder]
 	keys    *cache[ledger.Hash, *ledger.Key]
+	zones   zones
 
 	// last is the time of the latest commit; the committer alone uses it.
 	last time.Time
@@ -91,6 +101,9 @@ type Engine struct {
 	closing sync.RWMutex
 	closed  bool
 	done    chan struct{}
+
+	stopSweeper context.CancelFunc
+	sweeper     sync.WaitGroup
 }
 
 // New starts an engine over a store. Close stops it; the store stays open.
@@ -115,12 +128,19 @@ func New(ctx context.Context, store Store, options Options) (*Engine, error) {
 			func(digest ledger.Hash) uint8 { return digest[0] })
 	}
 	go e.commitLoop()
+	sweep, stop := context.WithCancel(context.Background())
+	e.stopSweeper = stop
+	if options.SweepInterval > 0 {
+		e.sweeper.Go(func() { e.sweepLoop(sweep) })
+	}
 	return e, nil
 }
 
 // Close refuses new writes, finishes those that were admitted, and returns when
 // they are answered.
 func (e *Engine) Close() {
+	e.stopSweeper()
+	e.sweeper.Wait()
 	e.closing.Lock()
 	if !e.closed {
 		e.closed = true
@@ -130,11 +150,14 @@ func (e *Engine) Close() {
 	<-e.done
 }
 
-// QueueDepth is the number of writes that wait for the committer.
-func (e *Engine) QueueDepth() int { return len(e.queue) }
+// QueueDepth is the number of postings and changes that wait for the committer.
+func (e *Engine) QueueDepth() int { return int(e.waiting.Load()) }
 
 // Ping tells whether the ledger can be read.
 func (e *Engine) Ping(ctx context.Context) error { return e.store.Ping(ctx) }
+
+// Now is the time by the engine's clock.
+func (e *Engine) Now() time.Time { return e.now() }
 
 // now is the engine's time: UTC, in the microseconds that stores keep.
 func (e *Engine) now() time.Time { return e.options.Clock().UTC().Truncate(time.Microsecond) }

@@ -77,3 +77,33 @@ func (e *Engine) Keys(ctx context.Context, owner ledger.AccountID, after string,
 func (e *Engine) Transaction(ctx context.Context, id ledger.TransactionID) (*ledger.Transaction, error) {
 	return bounded(e, func() (*ledger.Transaction, error) { return e.store.Transaction(ctx, id) })
 }
+
+// TransactionsByReference lists the transactions with a reference, oldest
+// first: those of an account, or of all for Operator.
+func (e *Engine) TransactionsByReference(ctx context.Context, account ledger.AccountID, reference string, after Place, limit int) ([]*ledger.Transaction, error) {
+	return bounded(e, func() ([]*ledger.Transaction, error) {
+		return e.store.TransactionsByReference(ctx, account, reference, after, limit)
+	})
+}
+
+// Hold reads a hold; NotFound if there is none.
+func (e *Engine) Hold(ctx context.Context, id ledger.TransactionID) (*ledger.Hold, error) {
+	return bounded(e, func() (*ledger.Hold, error) { return e.store.Hold(ctx, id) })
+}
+
+// Holds lists the holds of a wallet in one state, oldest first.
+func (e *Engine) Holds(ctx context.Context, wallet ledger.WalletRef, state ledger.HoldState, after Place, limit int) ([]*ledger.Hold, error) {
+	return bounded(e, func() ([]*ledger.Hold, error) { return e.store.Holds(ctx, wallet, state, after, limit) })
+}
+
+// HoldsByReference lists the latest holds with a reference, open ones first:
+// those of an account, or of all for Operator.
+func (e *Engine) HoldsByReference(ctx context.Context, wanted HoldReference, limit int) ([]*ledger.Hold, error) {
+	return bounded(e, func() ([]*ledger.Hold, error) {
+		found, err := e.store.HoldsByReference(ctx, []HoldReference{wanted}, limit)
+		if err != nil {
+			return nil, err
+		}
+		return found[0], nil
+	})
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -18,6 +19,9 @@ type Report struct {
 	Wallets      int64 `json:"wallets"`
 	Entries      int64 `json:"entries"`
 	Transactions int64 `json:"transactions"`
+	Holds        int64 `json:"holds"`
+	// Heads are those of the checkpoint that was compared, 0 without one.
+	Heads int64 `json:"checkpoint_heads"`
 	// ProblemCount is 0 for a ledger that is right in every respect.
 	ProblemCount int64 `json:"problem_count"`
 	// Problems are the first of them, in plain words.
@@ -31,33 +35,53 @@ func (r *Report) problemf(format string, args ...any) {
 	}
 }
 
+// VerifyOptions are what Verify can be given beside the ledger.
+type VerifyOptions struct {
+	// Progress, if not nil, is called now and then.
+	Progress func(Report)
+	// Evidence gives heads that the chains once had, in order of WalletRef: those
+	// of a checkpoint. Without it, entries cut off a chain's end together with
+	// their effect on the wallet cannot be noticed.
+	Evidence iter.Seq2[Head, error]
+}
+
 // Verify checks one consistent state of the whole ledger, entry by entry: every
 // balance is the sum of its entries, versions have no gap, the chains of hashes
-// are intact and end at the wallets' heads, every posted transaction has its
-// entries and every entry its transaction, stored requests still have their
-// hashes, and all accounts of a currency add up to zero.
+// are intact and end at the wallets' heads, what is held is what remains of the
+// open holds, holds and refunds are what their transactions say, every posted
+// transaction has its entries and every entry its transaction, stored requests
+// still have their hashes, and all accounts of a currency add up to zero.
 //
-// An error means that the ledger could not be read; what is wrong with the
-// ledger itself is in the report. progress, if not nil, is called now and then.
-func Verify(ctx context.Context, store Reader, progress func(Report)) (*Report, error) {
+// An error means that the ledger, or the evidence, could not be read; what is
+// wrong with the ledger itself is in the report.
+func Verify(ctx context.Context, store Reader, options VerifyOptions) (*Report, error) {
 	report := &Report{Problems: []string{}}
 	err := store.Snapshot(ctx, func(snapshot Snapshot) error {
 		v := verifier{
-			Report: report, snapshot: snapshot, progress: progress,
+			Report: report, snapshot: snapshot, progress: options.Progress,
 			wallets: make(map[string]*ledger.Total), movements: make(map[systemKey]*ledger.Total),
 		}
-		if err := v.chains(ctx); err != nil {
-			return err
+		if options.Evidence != nil {
+			next, stop := iter.Pull2(options.Evidence)
+			defer stop()
+			v.evidence = &evidence{next: next}
 		}
-		if err := v.transactions(ctx); err != nil {
-			return err
+		for _, check := range []func(context.Context) error{v.chains, v.transactions, v.refunds, v.zero} {
+			if err := check(ctx); err != nil {
+				return err
+			}
 		}
-		return v.zero(ctx)
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return report, nil
+}
+
+type systemKey struct {
+	account  ledger.SystemAccount
+	currency string
 }
 
 type verifier struct {
@@ -67,6 +91,7 @@ type verifier struct {
 	wallets   map[string]*ledger.Total    // balances, by currency
 	movements map[systemKey]*ledger.Total // what entries say of the system accounts
 	lastTime  time.Time                   // of the entry checked last
+	evidence  *evidence                   // nil where there is none
 }
 
 func (v *verifier) tick() {
@@ -75,9 +100,10 @@ func (v *verifier) tick() {
 	}
 }
 
-// chains walks wallets and entries side by side, both in the same order.
+// chains walks wallets, entries, holds and evidence side by side, all in the same order.
 func (v *verifier) chains(ctx context.Context) error {
-	entries := entryReader{snapshot: v.snapshot}
+	entries := v.entryReader()
+	holds := v.holdReader()
 	after := ledger.WalletRef{}
 	for {
 		wallets, err := v.snapshot.Wallets(ctx, after, verifyPage)
@@ -85,7 +111,10 @@ func (v *verifier) chains(ctx context.Context) error {
 			return err
 		}
 		for i := range wallets {
-			if err := v.chain(ctx, &wallets[i], &entries); err != nil {
+			if err := v.chain(ctx, &wallets[i], entries); err != nil {
+				return err
+			}
+			if err := v.holds(ctx, &wallets[i], holds); err != nil {
 				return err
 			}
 		}
@@ -95,11 +124,17 @@ func (v *verifier) chains(ctx context.Context) error {
 		}
 		after = wallets[len(wallets)-1].WalletRef
 	}
-	return v.strays(ctx, &entries, nil)
+	if err := v.lostHeads(nil); err != nil {
+		return err
+	}
+	if err := v.strayHolds(ctx, holds, nil); err != nil {
+		return err
+	}
+	return v.strays(ctx, entries, nil)
 }
 
 // strays reports entries that come before the next wallet, or before the end.
-func (v *verifier) strays(ctx context.Context, entries *entryReader, next *ledger.WalletRef) error {
+func (v *verifier) strays(ctx context.Context, entries *pageReader[EntryRow], next *ledger.WalletRef) error {
 	for {
 		entry, err := entries.peek(ctx)
 		if err != nil || entry == nil || next != nil && entry.Compare(*next) >= 0 {
@@ -112,7 +147,11 @@ func (v *verifier) strays(ctx context.Context, entries *entryReader, next *ledge
 }
 
 // chain recomputes one wallet from its entries and compares.
-func (v *verifier) chain(ctx context.Context, row *WalletRow, entries *entryReader) error {
+func (v *verifier) chain(ctx context.Context, row *WalletRow, entries *pageReader[EntryRow]) error {
+	head, err := v.head(row.WalletRef)
+	if err != nil {
+		return err
+	}
 	if err := v.strays(ctx, entries, &row.WalletRef); err != nil {
 		return err
 	}
@@ -129,6 +168,12 @@ func (v *verifier) chain(ctx context.Context, row *WalletRow, entries *entryRead
 		v.Entries++
 		v.entry(&run, entry, row.Currency)
 		entries.skip()
+		if head != nil && head.Version == run.Version && head.Hash != run.Head {
+			v.problemf("entry %d of wallet %s of account %d: it is not the one of the checkpoint", run.Version, row.Service, row.Account)
+		}
+	}
+	if head != nil && head.Version > run.Version {
+		v.problemf("wallet %s of account %d: it ends at entry %d, the checkpoint has %d", row.Service, row.Account, run.Version, head.Version)
 	}
 	where := fmt.Sprintf("wallet %s of account %d", row.Service, row.Account)
 	if row.Currency == "" {
@@ -167,7 +212,7 @@ func (v *verifier) entry(run *ledger.Wallet, entry *EntryRow, currency string) {
 	if cause := entry.Cause; cause == nil {
 		v.problemf("%s: its transaction %s is missing", where, entry.Transaction)
 	} else {
-		if entry.Hash != entry.ChainHash(run.Head, cause.RequestHash) {
+		if entry.Hash != entry.ChainHash(run.Head, cause) {
 			v.problemf("%s: its hash does not follow from what it says", where)
 		}
 		if cause.Rejection != "" {
@@ -186,13 +231,11 @@ func (v *verifier) entry(run *ledger.Wallet, entry *EntryRow, currency string) {
 // caused tells whether an entry is the one that a transaction has in its wallet:
 // at its place, once, and of its amount.
 func caused(t *ledger.Transaction, e *ledger.Entry) bool {
-	amount := t.Amount
+	amount := t.Delta()
 	switch {
 	case t.Kind == ledger.Transfer && e.WalletRef == t.To && e.Version == t.ToVersion:
+		amount = -amount
 	case e.WalletRef == t.Wallet && e.Version == t.Version:
-		if t.Kind == ledger.Charge || t.Kind == ledger.Transfer {
-			amount = -amount
-		}
 	default:
 		return false
 	}
@@ -228,6 +271,9 @@ func (v *verifier) transaction(t *TransactionRow) {
 	}
 	if t.Entry == nil || t.Entry.Transaction != t.ID || t.Entry.Balance != t.Balance || t.Entry.Held != t.Held {
 		v.problemf("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.Version, t.Wallet.Service, t.Wallet.Account)
+	}
+	if !t.Counted && (t.Kind == ledger.PlaceHold || t.Kind == ledger.Refund) {
+		v.problemf("transaction %s: its hold, or the count of its charge's refunds, is missing", t.ID)
 	}
 	if t.Kind == ledger.Transfer && (t.ToEntry == nil || t.ToEntry.Transaction != t.ID) {
 		v.problemf("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.ToVersion, t.To.Service, t.To.Account)
@@ -277,18 +323,18 @@ func addTo[K comparable](totals map[K]*ledger.Total, key K, amount ledger.Amount
 	totals[key].Add(amount)
 }
 
-// entryReader gives the entries of a snapshot one after another.
-type entryReader struct {
-	snapshot Snapshot
-	page     []EntryRow
-	last     ledger.Entry
-	ended    bool
+// pageReader gives the rows of a snapshot one after another.
+type pageReader[T any] struct {
+	read  func(ctx context.Context, last *T) ([]T, error)
+	page  []T
+	last  T
+	ended bool
 }
 
-// peek gives the next entry, nil after the last.
-func (r *entryReader) peek(ctx context.Context) (*EntryRow, error) {
+// peek gives the next row, nil after the last.
+func (r *pageReader[T]) peek(ctx context.Context) (*T, error) {
 	if len(r.page) == 0 && !r.ended {
-		page, err := r.snapshot.Entries(ctx, r.last.WalletRef, r.last.Version, verifyPage)
+		page, err := r.read(ctx, &r.last)
 		if err != nil {
 			return nil, err
 		}
@@ -300,8 +346,14 @@ func (r *entryReader) peek(ctx context.Context) (*EntryRow, error) {
 	return &r.page[0], nil
 }
 
-// skip moves on past the entry that peek gave.
-func (r *entryReader) skip() {
-	r.last = r.page[0].Entry
+// skip moves on past the row that peek gave.
+func (r *pageReader[T]) skip() {
+	r.last = r.page[0]
 	r.page = r.page[1:]
+}
+
+func (v *verifier) entryReader() *pageReader[EntryRow] {
+	return &pageReader[EntryRow]{read: func(ctx context.Context, last *EntryRow) ([]EntryRow, error) {
+		return v.snapshot.Entries(ctx, last.WalletRef, last.Version, verifyPage)
+	}}
 }

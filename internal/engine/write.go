@@ -10,58 +10,86 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
-// write is one thing that waits for the committer: a posting, or a change to
+// write is one thing that waits for the committer: postings, or a change to
 // accounts, wallets or keys.
 type write struct {
-	posting ledger.Transaction // undecided; change is nil
-	change  func(ctx context.Context, tx Tx) error
-	publish func() // runs once the change is durable, before anything else is decided
-	reply   chan result
+	postings []ledger.Transaction // undecided; change is nil
+	atomic   bool                 // all of them are posted, or none
+	change   func(ctx context.Context, tx Tx) error
+	publish  func() // runs once the change is durable, before anything else is decided
+	reply    chan reply
 }
 
-type result struct {
-	transaction *ledger.Transaction // of a posting
-	replayed    bool
-	err         error
+// reply answers a write: a result for each posting, or an error for all of it.
+type reply struct {
+	results []Result
+	err     error
+}
+
+// size is how much of the queue a write takes.
+func (w *write) size() int64 { return int64(max(1, len(w.postings))) }
+
+// Result is the outcome of one request.
+type Result struct {
+	// Transaction may be a rejection: its Err says so. It is nil where Err is set.
+	Transaction *ledger.Transaction
+	Replayed    bool  // an earlier request with this idempotency key decided it
+	Err         error // why it was not decided; that is not remembered
+}
+
+// failure is why the request was not posted, nil where it was.
+func (r *Result) failure() error {
+	if r.Err != nil {
+		return r.Err
+	}
+	if r.Transaction == nil {
+		return nil
+	}
+	return r.Transaction.Err()
 }
 
 // Post decides a request and returns its transaction once it is durable. The
 // transaction may be a rejection: its Err says so. replayed tells that an
 // earlier request with this idempotency key decided it.
 //
-// Errors: what Request.Validate gives; NotFound where an account or wallet does
-// not exist; IdempotencyKeyReused; Overloaded; OutcomeUnknown; Internal. None of
-// these is remembered, so the request may be sent again as it is.
+// A request about a hold or a charge need not name its wallet.
+//
+// Errors: what Request.Validate gives; NotFound where an account, wallet, hold
+// or charge does not exist; IdempotencyKeyReused; Overloaded; OutcomeUnknown;
+// Internal. None of these is remembered, so the request may be sent again as it is.
 func (e *Engine) Post(ctx context.Context, request ledger.Request) (transaction *ledger.Transaction, replayed bool, err error) {
-	if err := request.Validate(); err != nil {
+	if err := e.complete(ctx, &request, nil); err != nil {
 		return nil, false, err
 	}
-	request.Metadata = kept(request.Metadata)
-	r := e.submit(ctx, &write{posting: ledger.NewTransaction(request)})
-	return r.transaction, r.replayed, r.err
+	results, err := e.submit(ctx, &write{postings: []ledger.Transaction{ledger.NewTransaction(request)}})
+	if err != nil {
+		return nil, false, err
+	}
+	return results[0].Transaction, results[0].Replayed, results[0].Err
 }
 
 // change runs fn on the write path in a transaction of its own, and publish
 // after it is durable.
 func (e *Engine) change(ctx context.Context, fn func(ctx context.Context, tx Tx) error, publish func()) error {
-	return e.submit(ctx, &write{change: fn, publish: publish}).err
+	_, err := e.submit(ctx, &write{change: fn, publish: publish})
+	return err
 }
 
-// submit puts a write on the queue and waits for its result. A caller that
+// submit puts a write on the queue and waits for its results. A caller that
 // goes away does not take its write back: it may already be decided.
-func (e *Engine) submit(ctx context.Context, w *write) result {
+func (e *Engine) submit(ctx context.Context, w *write) ([]Result, error) {
 	if ctx.Err() != nil {
-		return result{err: errGivenUp}
+		return nil, errGivenUp
 	}
-	w.reply = make(chan result, 1)
+	w.reply = make(chan reply, 1)
 	if err := e.enqueue(w); err != nil {
-		return result{err: err}
+		return nil, err
 	}
 	select {
 	case r := <-w.reply:
-		return r
+		return r.results, r.err
 	case <-ctx.Done():
-		return result{err: errGivenUp}
+		return nil, errGivenUp
 	}
 }
 
@@ -74,12 +102,14 @@ func (e *Engine) enqueue(w *write) error {
 	if e.closed {
 		return ledger.Errorf(ledger.Overloaded, "the server is shutting down").WithHint("send the request again")
 	}
-	select {
-	case e.queue <- w:
-		return nil
-	default:
+	// The queue has a place for each posting, so a write that is counted in has
+	// a place in the channel.
+	if waiting := e.waiting.Add(w.size()); waiting > int64(e.options.QueueSize) {
+		e.waiting.Add(-w.size())
 		return ledger.Errorf(ledger.Overloaded, "too many writes are waiting").WithHint("send the request again later")
 	}
+	e.queue <- w
+	return nil
 }
 
 // commitLoop commits until the queue is closed and empty. It runs on a context
@@ -94,9 +124,13 @@ func (e *Engine) commitLoop() {
 			return
 		}
 		batch = append(batch[:0], next)
-		for len(batch) < e.options.BatchSize && len(e.queue) > 0 {
-			batch = append(batch, <-e.queue)
+		size := next.size()
+		for size < int64(e.options.BatchSize) && len(e.queue) > 0 {
+			next = <-e.queue
+			batch = append(batch, next)
+			size += next.size()
 		}
+		e.waiting.Add(-size)
 		e.commit(ctx, batch)
 		clear(batch) // so that answered requests are not kept in memory
 	}
@@ -107,7 +141,7 @@ func (e *Engine) commitLoop() {
 func (e *Engine) commit(ctx context.Context, batch []*write) {
 	for len(batch) > 0 {
 		if batch[0].change != nil {
-			batch[0].reply <- result{err: e.commitChange(ctx, batch[0])}
+			batch[0].reply <- reply{err: e.commitChange(ctx, batch[0])}
 			batch = batch[1:]
 			continue
 		}
@@ -134,19 +168,18 @@ func (e *Engine) commitChange(ctx context.Context, w *write) error {
 func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	began := time.Now()
 	var d *decisions
-	refused := false // the store began, and then did not take what the batch says
+	var refusal error // of an attempt that the store began, and then did not take
 	err := e.store.Write(ctx, func(tx Tx) error {
-		d = newDecisions(writes, e.commitTime())
-		if err := d.run(ctx, tx, e.holders); err != nil {
-			refused = true
-			return err
+		d = newDecisions(writes, e.commitTime(), &e.zones)
+		if refusal = d.run(ctx, tx, e.holders); refusal != nil {
+			return refusal
 		}
 		for id := range d.touched {
 			e.holders.hold(id)
 		}
 		return nil
 	})
-	if refused && len(writes) > 1 {
+	if refusal != nil && errors.Is(err, refusal) && len(writes) > 1 {
 		// One request that the store cannot take must not fail the others. A
 		// store that cannot even begin fails them all at once: asking it again
 		// for each would keep every later request waiting.
@@ -156,28 +189,37 @@ func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 		}
 		return
 	}
+	if d != nil {
+		// Also where the write failed: it may be committed all the same, and what
+		// comes next must not be older.
+		e.last = d.now
+	}
 	if err != nil {
 		err = e.fault(ctx, err)
 		for _, w := range writes {
-			w.reply <- result{err: err}
+			w.reply <- reply{err: err}
 		}
 		return
 	}
-	e.last = d.now
 	for _, holder := range d.touched {
 		e.holders.put(holder.ID, holder)
 	}
 	for i, w := range writes {
-		w.reply <- d.results[i]
+		w.reply <- reply{results: d.results[i]}
 	}
 	e.options.Observer.Committed(len(writes), time.Since(began))
-	for i := range d.results {
-		if t := d.results[i].transaction; t != nil {
+	e.observe(d.results)
+}
+
+// observe tells the observer what was decided.
+func (e *Engine) observe(results [][]Result) {
+	for _, r := range slices.Concat(results...) {
+		if t := r.Transaction; t != nil {
 			outcome := "posted"
 			if t.Rejection != "" {
 				outcome = string(t.Rejection)
 			}
-			e.options.Observer.Decided(t.Kind, outcome, d.results[i].replayed)
+			e.options.Observer.Decided(t.Kind, outcome, r.Replayed)
 		}
 	}
 }

@@ -67,11 +67,11 @@ func TestEveryCodeAsProblem(t *testing.T) {
 	for _, text := range constants(t, "../ledger/errors.go", "Code") {
 		code := ledger.Code(text)
 		rec := httptest.NewRecorder()
-		s.failTransaction(rec, httptest.NewRequest(http.MethodGet, "/", http.NoBody),
-			wrapped{ledger.Errorf(code, "what %s", "happened").WithHint("what to do")}, "the-transaction")
+		s.fail(rec, httptest.NewRequest(http.MethodGet, "/", http.NoBody),
+			wrapped{ledger.Errorf(code, "what %s", "happened").WithHint("what to do")})
 		want := api.Problem{
 			Type: "urn:saldo:problem:" + text, Title: http.StatusText(code.HTTPStatus()), Status: code.HTTPStatus(), Code: api.ErrorCode(code),
-			Detail: "what happened", Hint: "what to do", Transaction: "the-transaction",
+			Detail: "what happened", Hint: "what to do",
 		}
 		var got api.Problem
 		if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || got != want || rec.Code != code.HTTPStatus() {

@@ -103,6 +103,25 @@ func (g *Gate) countRequest(w http.ResponseWriter, account ledger.AccountID) err
 	return nil
 }
 
+// await takes a further request off an account's rate as soon as there is one.
+// It is for a stream, which is slowed down where it cannot be refused any more.
+func (g *Gate) await(ctx context.Context, account ledger.AccountID) error {
+	if account == ledger.Operator {
+		return nil
+	}
+	for {
+		_, wait, ok := g.rates.take(account)
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
 func rateLimited(w http.ResponseWriter, wait time.Duration, message string) error {
 	seconds := int(wait/time.Second) + 1
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -24,12 +26,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// discard is the log of a server that a test does not read.
+var discard = slog.New(slog.DiscardHandler)
+
 // house is a whole server in memory but for the listener: a real engine over a
 // real SQLite file, every door, and the log.
 type house struct {
 	t       *testing.T
 	store   *sqlite.Store
 	engine  *engine.Engine
+	gate    *httpapi.Gate
+	ahead   atomic.Int64 // of the real time, the engine's
 	metrics *httpapi.Metrics
 	handler http.Handler
 	log     *lines
@@ -45,7 +52,9 @@ func newHouse(t *testing.T, options httpapi.GateOptions) *house {
 	}
 	h := &house{t: t, store: store, metrics: httpapi.NewMetrics(), log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.engine, err = engine.New(t.Context(), store, engine.Options{Observer: h.metrics, Logger: log})
+	// Holds expire when a test says so.
+	clock := func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
+	h.engine, err = engine.New(t.Context(), store, engine.Options{Observer: h.metrics, Logger: log, Clock: clock, SweepInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +64,8 @@ func newHouse(t *testing.T, options httpapi.GateOptions) *house {
 		_ = store.Close()
 	})
 	h.metrics.WatchQueue(h.engine.QueueDepth)
-	gate := httpapi.NewGate(h.engine, options, h.metrics, log)
-	rest, first, second := httpapi.New(h.engine, gate, h.metrics), antgst.NewServer(gate), esms.NewServer(gate)
+	h.gate = httpapi.NewGate(h.engine, options, h.metrics, log)
+	rest, first, second := httpapi.New(h.engine, h.gate, h.metrics), antgst.NewServer(h.gate), esms.NewServer(h.gate)
 	doors := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/user/"):
@@ -102,13 +111,26 @@ func (h *house) customer(account ledger.AccountID, scopes ...ledger.Scope) ledge
 // topUp pays money in, past the doors.
 func (h *house) topUp(account ledger.AccountID, amount ledger.Amount, key string) {
 	h.t.Helper()
-	_, _, err := h.engine.Post(h.t.Context(), ledger.Request{
+	h.post(ledger.Request{
 		IdempotencyKey: key, Kind: ledger.TopUp, Wallet: ledger.WalletRef{Account: account, Service: ledger.SMS}, Amount: amount,
 	})
+}
+
+// post posts a transaction past the doors.
+func (h *house) post(request ledger.Request) *ledger.Transaction {
+	h.t.Helper()
+	transaction, _, err := h.engine.Post(h.t.Context(), request)
+	if err == nil {
+		err = transaction.Err()
+	}
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return transaction
 }
+
+// later lets time pass for the engine.
+func (h *house) later(d time.Duration) { h.ahead.Add(int64(d)) }
 
 // option changes a request before it is sent.
 type option func(*http.Request)
@@ -157,7 +179,7 @@ func wantProblem(t *testing.T, rec *httptest.ResponseRecorder, code ledger.Code)
 	status := code.HTTPStatus()
 	want := api.Problem{
 		Type: "urn:saldo:problem:" + string(code), Title: http.StatusText(status), Status: status, Code: api.ErrorCode(code),
-		Detail: problem.Detail, Hint: problem.Hint, Transaction: problem.Transaction,
+		Detail: problem.Detail, Hint: problem.Hint, Transaction: problem.Transaction, Index: problem.Index,
 	}
 	if problem != want || rec.Code != status || problem.Detail == "" {
 		t.Errorf("status %d with %+v, want %s", rec.Code, problem, code)

@@ -20,10 +20,9 @@ func Observe(next http.Handler, trusted []netip.Prefix, metrics *Metrics, log *s
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
-			if failure := recover(); failure != nil {
-				if failure == http.ErrAbortHandler { //nolint:errorlint // net/http compares it this way too.
-					panic(failure)
-				}
+			failure := recover()
+			aborted := failure == http.ErrAbortHandler //nolint:errorlint // net/http compares it this way too.
+			if failure != nil && !aborted {
 				log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("panic", failure), slog.String("stack", string(debug.Stack())))
 				if rec.status == 0 {
 					rec.WriteHeader(http.StatusInternalServerError)
@@ -41,6 +40,9 @@ func Observe(next http.Handler, trusted []netip.Prefix, metrics *Metrics, log *s
 				line := slog.NewRecord(ended, slog.LevelInfo, "request", 0)
 				line.AddAttrs(rec.attrs(r, route, took, trusted)...)
 				log.Handler().Handle(r.Context(), line) //nolint:errcheck // A log that cannot be written has nowhere to say so.
+			}
+			if aborted {
+				panic(failure) // net/http cuts the connection
 			}
 		}()
 		next.ServeHTTP(rec, r)

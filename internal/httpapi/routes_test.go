@@ -1,12 +1,14 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/internal/httpapi"
@@ -16,7 +18,7 @@ import (
 // route is one operation of the contract with what each caller is answered.
 type route struct {
 	pattern string // of the log and the metrics
-	target  string // NEW stands for something new each time
+	target  string // NEW stands for a new hold each time
 	body    string
 	// want has a status for each of callers.
 	want [7]int
@@ -38,6 +40,14 @@ var routes = map[string]route{
 	"ListAccounts":  {"GET /v1/accounts", "/v1/accounts", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
 	"CreateAccount": {"POST /v1/accounts", "/v1/accounts", `{"name":"N","currency":"CNY"}`, [7]int{401, 403, 403, 403, 403, 201, 201}},
 	"GetAccount":    {"GET /v1/accounts/{account}", "/v1/accounts/1", "", [7]int{401, 200, 403, 200, 403, 200, 200}},
+	"GetStatement": {
+		"GET /v1/accounts/{account}/wallets/{wallet}/statement", "/v1/accounts/1/wallets/sms/statement", "",
+		[7]int{401, 200, 403, 200, 403, 200, 200},
+	},
+	"PatchWallet": {
+		"PATCH /v1/accounts/{account}/wallets/{wallet}", "/v1/accounts/1/wallets/sms", `{"max_amount":"50"}`,
+		[7]int{401, 403, 403, 403, 403, 200, 200},
+	},
 	"UpdateAccount": {"PATCH /v1/accounts/{account}", "/v1/accounts/1", `{"name":"N"}`, [7]int{401, 403, 403, 403, 403, 200, 200}},
 	"GetWallet": {
 		"GET /v1/accounts/{account}/wallets/{wallet}", "/v1/accounts/1/wallets/sms", "",
@@ -55,6 +65,37 @@ var routes = map[string]route{
 	"ListOperatorKeys":  {"GET /v1/keys", "/v1/keys", "", [7]int{401, 403, 403, 403, 403, 200, 200}},
 	"CreateOperatorKey": {"POST /v1/keys", "/v1/keys", `{"scopes":["admin"]}`, [7]int{401, 403, 403, 403, 403, 201, 201}},
 	"RevokeKey":         {"DELETE /v1/keys/{key}", "/v1/keys/SPARE", "", [7]int{401, 403, 403, 403, 403, 204, 204}},
+
+	"PatchKey": {"PATCH /v1/keys/{key}", "/v1/keys/SPARE", `{"daily_spend_cap":"5"}`, [7]int{401, 403, 403, 403, 403, 200, 200}},
+
+	"CreateHold": {
+		"POST /v1/holds", "/v1/holds", `{"account":1,"wallet":"sms","amount":"0.5"}`,
+		[7]int{401, 403, 201, 403, 201, 403, 201},
+	},
+	"ListHolds": {
+		"GET /v1/holds", "/v1/holds?account=1&wallet=sms", "",
+		[7]int{401, 200, 200, 200, 200, 403, 200},
+	},
+	"GetHold":     {"GET /v1/holds/{id}", "/v1/holds/NEW", "", [7]int{401, 200, 200, 200, 200, 403, 200}},
+	"CaptureHold": {"POST /v1/holds/{id}/capture", "/v1/holds/NEW/capture", `{}`, [7]int{401, 403, 201, 403, 201, 403, 201}},
+	"ReleaseHold": {"POST /v1/holds/{id}/release", "/v1/holds/NEW/release", `{}`, [7]int{401, 403, 201, 403, 201, 403, 201}},
+	"ExtendHold":  {"POST /v1/holds/{id}/extend", "/v1/holds/NEW/extend", `{"expires_in":60}`, [7]int{401, 403, 201, 403, 201, 403, 201}},
+	"SettleHolds": {
+		"POST /v1/holds/settle", "/v1/holds/settle", `[{"reference":"none","status":"DELIVRD"}]`,
+		[7]int{401, 403, 200, 403, 200, 403, 200},
+	},
+
+	"PostBatch": {
+		"POST /v1/transactions/batch", "/v1/transactions/batch",
+		`{"transactions":[{"idempotency_key":"k","account":1,"wallet":"sms","type":"charge","amount":"0.5"}]}`,
+		[7]int{401, 403, 200, 403, 200, 403, 200},
+	},
+	"FindTransactions": {
+		"GET /v1/transactions", "/v1/transactions?reference=none", "",
+		[7]int{401, 200, 200, 200, 200, 403, 200},
+	},
+	"GetTrialBalance": {"GET /v1/reports/trial-balance", "/v1/reports/trial-balance", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
+	"GetUsage":        {"GET /v1/reports/usage", "/v1/reports/usage", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
 
 	"PostTransaction": {
 		"POST /v1/transactions", "/v1/transactions", `{"account":1,"wallet":"sms","type":"charge","amount":"0.5"}`,
@@ -102,7 +143,15 @@ func TestRoutes(t *testing.T) {
 			if i > 0 {
 				options = append(options, as(keys[i]))
 			}
-			rec := h.do(method, route.target, route.body, options...)
+			target := route.target
+			if strings.Contains(target, "NEW") {
+				placed := h.post(ledger.Request{
+					Scope: 1, IdempotencyKey: name + fmt.Sprint(i), Kind: ledger.PlaceHold,
+					Wallet: ledger.WalletRef{Account: 1, Service: ledger.SMS}, Amount: ledger.Scale, ExpiresIn: time.Hour,
+				})
+				target = strings.Replace(target, "NEW", placed.ID.String(), 1)
+			}
+			rec := h.do(method, target, route.body, options...)
 			if rec.Code != route.want[i] {
 				t.Errorf("%s by %s: status %d, want %d: %s", name, caller, rec.Code, route.want[i], rec.Body)
 			}
@@ -132,12 +181,23 @@ func TestOthersDoNotExist(t *testing.T) {
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(2, ledger.Scale, "of-account-2")
 	customer := h.customer(1, ledger.ScopeBalanceRead, ledger.ScopeTransactionsWrite)
+	hold := h.post(ledger.Request{
+		Scope: 2, IdempotencyKey: "hold", Kind: ledger.PlaceHold, Reference: "r",
+		Wallet: ledger.WalletRef{Account: 2, Service: ledger.SMS}, Amount: ledger.Scale, ExpiresIn: time.Hour,
+	}).ID.String()
 	there, missing := ledger.NewTransactionID(ledger.Operator, "of-account-2").String(), ledger.NewTransactionID(ledger.Operator, "none").String()
 	for _, pair := range [][3]string{
 		{"/v1/accounts/%", "2", "77"},
 		{"/v1/accounts/%/wallets/sms", "2", "77"},
 		{"/v1/accounts/%/wallets/nothing", "2", "77"},
+		{"/v1/accounts/%/wallets/sms?at=2026-11-01", "2", "77"},
+		{"/v1/accounts/%/wallets/sms/statement", "2", "77"},
 		{"/v1/transactions/%", there, missing},
+		{"/v1/transactions?reference=r&account=%", "2", "77"},
+		{"/v1/transactions?idempotency_key=of-account-2&account=%", "2", "77"},
+		{"/v1/holds/%", hold, missing},
+		{"/v1/holds?wallet=sms&account=%", "2", "77"},
+		{"/v1/holds?reference=r&account=%", "2", "77"},
 	} {
 		var bodies [2]string
 		for i, id := range pair[1:] {
@@ -150,6 +210,23 @@ func TestOthersDoNotExist(t *testing.T) {
 		}
 	}
 	wantStatus(t, h.do("GET", "/v1/transactions/"+there, "", as(h.root)), 200)
+	// Neither by its reference, nor by acting on it.
+	for _, list := range []string{"/v1/transactions?reference=r", "/v1/holds?reference=r", "/v1/transactions?idempotency_key=hold"} {
+		if rec := h.do("GET", list, "", as(customer)); rec.Body.String() != "{\"items\":[]}\n" {
+			t.Errorf("%s: %s", list, rec.Body)
+		}
+	}
+	for _, act := range []string{"capture", "release"} {
+		var bodies [2]string
+		for i, id := range []string{hold, missing} {
+			rec := h.do("POST", "/v1/holds/"+id+"/"+act, `{}`, as(customer), idempotent("k"))
+			wantProblem(t, rec, ledger.NotFound)
+			bodies[i] = strings.ReplaceAll(rec.Body.String(), id, "ID")
+		}
+		if bodies[0] != bodies[1] {
+			t.Errorf("%s: %s and %s", act, bodies[0], bodies[1])
+		}
+	}
 }
 
 // Everything that is in no contract is answered with problem details too, and
@@ -160,10 +237,15 @@ func TestUnmatched(t *testing.T) {
 	allowed := map[string][]string{}
 	for _, route := range routes {
 		method, _, _ := strings.Cut(route.pattern, " ")
-		allowed[route.target] = append(allowed[route.target], method)
+		target, _, _ := strings.Cut(route.target, "?")
+		allowed[target] = append(allowed[target], method)
 		if method == http.MethodGet {
-			allowed[route.target] = append(allowed[route.target], http.MethodHead)
+			allowed[target] = append(allowed[target], http.MethodHead)
 		}
+	}
+	// To GET, these last segments read like ids.
+	for _, target := range []string{"/v1/transactions/batch", "/v1/holds/settle"} {
+		allowed[target] = append(allowed[target], http.MethodGet, http.MethodHead)
 	}
 	h.log.take(t)
 	all := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"}
@@ -177,8 +259,8 @@ func TestUnmatched(t *testing.T) {
 			rec := httptest.NewRecorder()
 			h.handler.ServeHTTP(rec, r)
 			wantProblem(t, rec, ledger.MethodNotAllowed)
-			got := strings.Split(rec.Header().Get("Allow"), ", ")
-			if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(methods))) {
+			got := slices.Sorted(slices.Values(strings.Split(rec.Header().Get("Allow"), ", ")))
+			if !slices.Equal(got, slices.Compact(slices.Sorted(slices.Values(methods)))) {
 				t.Errorf("%s %s: Allow is %q, want %q", method, target, got, methods)
 			}
 		}

@@ -20,6 +20,9 @@ type server struct {
 	engine  *engine.Engine
 	gate    *Gate
 	metrics *Metrics
+	batches chan struct{} // a place in it for each batch that is held whole
+	streams chan struct{} // and for each stream of lines
+	idle    time.Duration // how long a stream waits for its client to take or send anything
 }
 
 var _ api.ServerInterface = (*server)(nil)
@@ -27,7 +30,15 @@ var _ api.ServerInterface = (*server)(nil)
 // New makes the handler of every route in the contract. Any other path, and a
 // wrong method, is answered with problem details too.
 func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
-	s := &server{engine: e, gate: gate, metrics: metrics}
+	s := &server{
+		engine: e, gate: gate, metrics: metrics,
+		batches: make(chan struct{}, maxBatches), streams: make(chan struct{}, maxStreams), idle: maxIdle,
+	}
+	return s.handler()
+}
+
+// handler puts the routes together.
+func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unmatched(w, r, mux) })
 	routes := api.HandlerWithOptions(s, api.StdHTTPServerOptions{
@@ -53,6 +64,8 @@ func isClean(escaped string) bool {
 
 var errNoPath = ledger.Errorf(ledger.NotFound, "there is nothing at this path").WithHint("/openapi.yaml lists the paths")
 
+const hintIdempotency = "give each movement a key of its own, and its retries the same one"
+
 // failParameter answers a request whose path, query or headers the generated
 // code could not read. It does so before any handler runs, so whoever asks is
 // made known here, as everywhere, before anything else is said.
@@ -67,7 +80,7 @@ func (s *server) failParameter(w http.ResponseWriter, r *http.Request, err error
 	switch {
 	case errors.As(err, &missing):
 		err = ledger.Errorf(ledger.InvalidRequest, "the header %s is missing", missing.ParamName).
-			WithHint("give each movement a key of its own, and its retries the same one")
+			WithHint(hintIdempotency)
 	case errors.As(err, &format):
 		err = ledger.Errorf(ledger.InvalidRequest, "%s does not have the form that it should", format.ParamName).
 			WithHint("/openapi.yaml describes it")
@@ -96,64 +109,13 @@ func (s *server) unmatched(w http.ResponseWriter, r *http.Request, mux *http.Ser
 	s.fail(w, r, ledger.Errorf(ledger.MethodNotAllowed, "this path takes %s", strings.Join(allowed, ", ")))
 }
 
-// authenticate finds the key of a request, from either form of the header.
-func (s *server) authenticate(w http.ResponseWriter, r *http.Request) (*ledger.Key, error) {
-	var credentials ledger.Credentials
-	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		credentials.Secret = strings.TrimSpace(token)
-	} else {
-		credentials.ID, credentials.Secret, _ = r.BasicAuth()
-	}
-	if credentials.Secret == "" || len(credentials.AuthSecret()) > ledger.MaxAuthSecret {
-		return nil, ledger.Errorf(ledger.Unauthorized, "the request shows no usable credentials").
-			WithHint("send Authorization: Bearer <id><secret>, or Basic with id and secret")
-	}
-	return s.gate.Identify(w, r, credentials)
-}
-
-// operator authenticates a request that needs an operator's key with one of the scopes.
-func (s *server) operator(w http.ResponseWriter, r *http.Request, scopes ...ledger.Scope) (*ledger.Key, error) {
-	key, err := s.authenticate(w, r)
-	if err != nil {
-		return nil, err
-	}
-	if key.Account != ledger.Operator {
-		return nil, ledger.Errorf(ledger.Forbidden, "this is for the operator's keys")
-	}
-	return key, requireScope(key, scopes...)
-}
-
-// reader authenticates a request to read an account: the operator may read
-// any, a customer its own. To a customer, another account does not exist.
-func (s *server) reader(w http.ResponseWriter, r *http.Request, account ledger.AccountID) error {
-	key, err := s.authenticate(w, r)
-	switch {
-	case err != nil:
-		return err
-	case key.Account == ledger.Operator:
-		return requireScope(key, ledger.ScopeAdmin, ledger.ScopeBalanceRead)
-	case key.Account != account:
-		return ledger.Errorf(ledger.NotFound, "there is no account %d", account)
-	default:
-		return requireScope(key, ledger.ScopeBalanceRead)
-	}
-}
-
-// requireScope checks that the key has at least one of the scopes.
-func requireScope(key *ledger.Key, scopes ...ledger.Scope) error {
-	names := make([]string, len(scopes))
-	for i, scope := range scopes {
-		if key.Allows(scope) {
-			return nil
-		}
-		names[i] = string(scope)
-	}
-	return ledger.Errorf(ledger.Forbidden, "the key lacks the scope %s", strings.Join(names, " or "))
-}
-
 // GetHealth tells that the process lives.
 func (s *server) GetHealth(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, api.Health{Status: "ok"})
+	replyHealth(w, http.StatusOK, "ok")
+}
+
+func replyHealth(w http.ResponseWriter, status int, word string) {
+	reply(w, status, api.Health{Status: word}) //nolint:errcheck // A word is always JSON.
 }
 
 // GetReadiness tells whether the ledger can be read.
@@ -162,10 +124,10 @@ func (s *server) GetReadiness(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := s.engine.Ping(ctx); err != nil {
 		s.gate.internal(ctx, err) //nolint:errcheck // The reply is the short word below.
-		reply(w, http.StatusServiceUnavailable, api.Health{Status: "unavailable"})
+		replyHealth(w, http.StatusServiceUnavailable, "unavailable")
 		return
 	}
-	reply(w, http.StatusOK, api.Health{Status: "ok"})
+	replyHealth(w, http.StatusOK, "ok")
 }
 
 // GetMetrics serves the metrics.

@@ -136,6 +136,7 @@ func TestCustomersMayOnlySpend(t *testing.T) {
 		h.topUp(account+1, 100*ledger.Scale, fmt.Sprintf("seed-%d", account))
 	}
 	customer := h.customer(1, ledger.ScopeTransactionsWrite, ledger.ScopeBalanceRead)
+	charged := ledger.NewTransactionID(1, "k-0").String()
 	for i, tt := range []struct {
 		body string
 		want int
@@ -145,7 +146,9 @@ func TestCustomersMayOnlySpend(t *testing.T) {
 		{`{"account":1,"wallet":"voip","type":"charge","amount":"1"}`, 201},
 		{`{"account":1,"wallet":"voip","type":"charge","amount":"1"}`, 402},
 		{`{"account":1,"wallet":"sms","type":"topup","amount":"1"}`, 403},
-		{`{"account":1,"wallet":"sms","type":"refund","amount":"1"}`, 403},
+		{`{"account":1,"wallet":"sms","type":"refund","amount":"1","charge":"` + charged + `"}`, 403},
+		{`{"type":"refund","amount":"1","charge":"` + charged + `"}`, 403},
+		{`{"account":1,"wallet":"sms","type":"expire","hold":"` + charged + `"}`, 403},
 		{`{"account":1,"wallet":"sms","type":"adjustment","amount":"1"}`, 403},
 		{`{"account":1,"wallet":"sms","type":"adjustment","amount":"-1"}`, 403},
 		{`{"account":1,"wallet":"sms","type":"transfer","amount":"1","to_account":2}`, 403},
@@ -200,7 +203,7 @@ func TestTransactionReply(t *testing.T) {
 		t.Errorf("created at %s", got.CreatedAt)
 	}
 	rec = h.do("GET", "/v1/accounts/1/wallets/sms", "", as(h.root))
-	const wallet = `{"account":1,"wallet":"sms","currency":"CNY","balance":"-18.383","held":"0","credit_limit":"100","available":"81.617","version":1}` + "\n"
+	const wallet = `{"account":1,"wallet":"sms","currency":"CNY","balance":"-18.383","held":"0","credit_limit":"100","available":"81.617","version":1,"status":"active","spent_today":"18.383","spent_this_month":"18.383"}` + "\n"
 	if rec.Body.String() != wallet {
 		t.Errorf("%s", rec.Body)
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -14,6 +15,10 @@ type AccountID int32
 
 // Operator stands where an account would, for whoever runs the ledger. No account has this id.
 const Operator AccountID = 0
+
+// System is the scope of what the ledger posts by itself, such as the expiry of
+// a hold, so that no caller's idempotency key can meet the ledger's own.
+const System AccountID = -1
 
 // MaxAccountID is the largest account id.
 const MaxAccountID AccountID = math.MaxInt32
@@ -43,7 +48,12 @@ type Account struct {
 	// where it is not empty.
 	ExternalReference string
 	Metadata          Metadata
-	CreatedAt         time.Time
+	// TimeZone is the IANA name of the zone in which the account's days and
+	// months begin, for its spend caps; "" is UTC.
+	TimeZone string
+	// ChargeOn are the states of delivery reports that charge a message's hold.
+	ChargeOn  []DeliveryState
+	CreatedAt time.Time
 }
 
 // Limits on what an account carries, in bytes except where they say otherwise.
@@ -53,6 +63,7 @@ const (
 	MaxMetadata     = 32 // members
 	MaxMetadataKey  = 64
 	MaxMetadataText = 512
+	MaxTimeZone     = 64
 )
 
 // Validate says what is wrong with an account, as an InvalidRequest error.
@@ -69,6 +80,14 @@ func (a *Account) Validate() error {
 		return Errorf(InvalidRequest, "status must be active, suspended or closed")
 	case len(a.ExternalReference) > MaxReferenceLen || !isText(a.ExternalReference):
 		return Errorf(InvalidRequest, "external_reference must be at most %d bytes of printable text", MaxReferenceLen)
+	case len(a.TimeZone) > MaxTimeZone || a.TimeZone == "Local":
+		// Whether the zone exists is for those to say who have its data.
+		return Errorf(InvalidRequest, "%q is not the name of a time zone", clip(a.TimeZone)).WithHint("write it like Asia/Ho_Chi_Minh or UTC")
+	}
+	for i, state := range a.ChargeOn {
+		if !state.Valid() || slices.Contains(a.ChargeOn[:i], state) {
+			return Errorf(InvalidRequest, "charge_on must name states of a message, each once").WithHint("the states are %s", stateList())
+		}
 	}
 	return a.Metadata.Validate()
 }

@@ -31,6 +31,12 @@ func TestAccountValidate(t *testing.T) {
 		{"name of any script", func(a *account) { a.Name = "Công ty Điện thoại 短信 🙂" }, ""},
 		{"longest reference", func(a *account) { a.ExternalReference = strings.Repeat("x", ledger.MaxReferenceLen) }, ""},
 		{"no reference", func(a *account) { a.ExternalReference = "" }, ""},
+		{"no zone", func(a *account) { a.TimeZone = "" }, ""},
+		{"longest zone", func(a *account) { a.TimeZone = strings.Repeat("z", ledger.MaxTimeZone) }, ""},
+		// Which zones there are is not for this package to say.
+		{"zone that is nowhere", func(a *account) { a.TimeZone = "Mars/Olympus" }, ""},
+		{"charged on nothing", func(a *account) { a.ChargeOn = nil }, ""},
+		{"charged on everything", func(a *account) { a.ChargeOn = ledger.DeliveryStates }, ""},
 
 		{"id zero is the operator", func(a *account) { a.ID = ledger.Operator }, "id must"},
 		{"id below zero", func(a *account) { a.ID = -1 }, "id must"},
@@ -42,6 +48,16 @@ func TestAccountValidate(t *testing.T) {
 		{"no status", func(a *account) { a.Status = "" }, "status must"},
 		{"other status", func(a *account) { a.Status = "Active" }, "status must"},
 		{"reference too long", func(a *account) { a.ExternalReference = strings.Repeat("x", ledger.MaxReferenceLen+1) }, "external_reference must"},
+		{"zone too long", func(a *account) { a.TimeZone = strings.Repeat("z", ledger.MaxTimeZone+1) }, "is not the name of a time zone (write it like Asia/Ho_Chi_Minh"},
+		// "Local" is a name to Go, and another zone on each machine.
+		{"zone of the machine", func(a *account) { a.TimeZone = "Local" }, `"Local" is not the name of a time zone`},
+		{"charged on a state in small letters", func(a *account) { a.ChargeOn = []ledger.DeliveryState{"delivrd"} }, "charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)"},
+		{"charged on no state", func(a *account) { a.ChargeOn = []ledger.DeliveryState{""} }, "charge_on must"},
+		{"charged on another state last", func(a *account) { a.ChargeOn = []ledger.DeliveryState{ledger.Delivered, "SENT"} }, "charge_on must"},
+		{"charged twice at once", func(a *account) { a.ChargeOn = []ledger.DeliveryState{ledger.Delivered, ledger.Delivered} }, "each once"},
+		{"charged twice later", func(a *account) {
+			a.ChargeOn = []ledger.DeliveryState{ledger.Delivered, ledger.Accepted, ledger.Delivered}
+		}, "each once"},
 		{"metadata", func(a *account) { a.Metadata = ledger.Metadata{"": "x"} }, "metadata name"},
 	}
 	for _, bad := range notText {
@@ -63,13 +79,10 @@ func TestAccountValidate(t *testing.T) {
 			a := account{
 				ID: 7, Name: "Example Ltd", Currency: "VND", Status: ledger.Active,
 				ExternalReference: "crm-7", Metadata: ledger.Metadata{"plan": "gold"},
+				TimeZone: "Asia/Ho_Chi_Minh", ChargeOn: ledger.DefaultChargeOn,
 			}
 			tt.change(&a)
-			code := ledger.InvalidRequest
-			if tt.part == "" {
-				code = ""
-			}
-			wantError(t, a.Validate(), code, tt.part)
+			wantInvalid(t, a.Validate(), tt.part)
 		})
 	}
 }
@@ -108,11 +121,7 @@ func TestMetadataValidate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			code := ledger.InvalidRequest
-			if tt.part == "" {
-				code = ""
-			}
-			wantError(t, tt.metadata.Validate(), code, tt.part)
+			wantInvalid(t, tt.metadata.Validate(), tt.part)
 		})
 	}
 }

@@ -146,6 +146,11 @@ func (t *Total) AddTotal(o *Total) {
 	t.millionths = *new(big.Int).Add(&t.millionths, &o.millionths)
 }
 
+// SubTotal takes another total off.
+func (t *Total) SubTotal(o *Total) {
+	t.millionths = *new(big.Int).Sub(&t.millionths, &o.millionths)
+}
+
 // IsZero tells whether the total is exactly zero.
 func (t *Total) IsZero() bool { return t.millionths.Sign() == 0 }
 

@@ -22,6 +22,13 @@ const (
 	RateLimited          Code = "rate_limited"
 	InsufficientFunds    Code = "insufficient_funds"
 	AccountNotActive     Code = "account_not_active"
+	WalletNotActive      Code = "wallet_not_active"
+	HoldNotOpen          Code = "hold_not_open"
+	HoldPastExpiry       Code = "hold_expired"
+	AmountNotAllowed     Code = "amount_not_allowed"
+	SpendCapReached      Code = "spend_cap_reached"
+	RefundExceedsCharge  Code = "refund_exceeds_charge"
+	BatchRejected        Code = "batch_rejected"
 	CurrencyMismatch     Code = "currency_mismatch"
 	AmountOutOfRange     Code = "amount_out_of_range"
 	IdempotencyKeyReused Code = "idempotency_key_reused"
@@ -41,9 +48,16 @@ var statuses = map[Code]int{
 	MethodNotAllowed:     405,
 	Conflict:             409,
 	AccountNotActive:     409,
+	WalletNotActive:      409,
+	HoldNotOpen:          409,
+	HoldPastExpiry:       409,
+	BatchRejected:        409,
 	TooLarge:             413,
 	CurrencyMismatch:     422,
 	AmountOutOfRange:     422,
+	AmountNotAllowed:     422,
+	SpendCapReached:      422,
+	RefundExceedsCharge:  422,
 	IdempotencyKeyReused: 422,
 	RateLimited:          429,
 	Internal:             500,

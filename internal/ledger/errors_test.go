@@ -44,7 +44,7 @@ func parseCodes(t *testing.T) (codes map[string]ledger.Code, table map[string]bo
 		}
 		return true
 	})
-	if len(codes) < 17 || len(table) < 17 {
+	if len(codes) < 24 || len(table) < 24 {
 		t.Fatalf("found only %d codes and %d statuses in errors.go", len(codes), len(table))
 	}
 	return codes, table
@@ -84,8 +84,10 @@ func TestStatuses(t *testing.T) {
 	t.Parallel()
 	want := map[ledger.Code]int{
 		"invalid_request": 400, "unauthorized": 401, "insufficient_funds": 402, "ip_denied": 403, "forbidden": 403,
-		"not_found": 404, "method_not_allowed": 405, "conflict": 409, "account_not_active": 409, "request_too_large": 413,
-		"currency_mismatch": 422, "amount_out_of_range": 422, "idempotency_key_reused": 422, "rate_limited": 429,
+		"not_found": 404, "method_not_allowed": 405, "conflict": 409, "account_not_active": 409, "wallet_not_active": 409,
+		"hold_not_open": 409, "hold_expired": 409, "batch_rejected": 409, "request_too_large": 413,
+		"currency_mismatch": 422, "amount_out_of_range": 422, "amount_not_allowed": 422, "spend_cap_reached": 422,
+		"refund_exceeds_charge": 422, "idempotency_key_reused": 422, "rate_limited": 429,
 		"internal_error": 500, "overloaded": 503, "outcome_unknown": 503,
 	}
 	for code, status := range want {

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
+	_ "time/tzdata" // the tests go through days that the machine's own data may not know
 
 	"pgregory.net/rapid"
 
@@ -50,4 +52,23 @@ func wantError(t *testing.T, err error, code ledger.Code, part string) {
 	if e.Code != code || !strings.Contains(e.Error(), part) {
 		t.Errorf("error is %q, want code %s and %q in the text", e, code, part)
 	}
+}
+
+// wantInvalid is wantError for InvalidRequest. An empty part means no error.
+func wantInvalid(t *testing.T, err error, part string) {
+	t.Helper()
+	code := ledger.InvalidRequest
+	if part == "" {
+		code = ""
+	}
+	wantError(t, err, code, part)
+}
+
+// zone finds a time zone by its IANA name; "" is UTC.
+func zone(t interface{ Fatal(...any) }, name string) *time.Location {
+	location, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return location
 }

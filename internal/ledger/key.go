@@ -40,6 +40,9 @@ type Key struct {
 	Scopes  []Scope
 	// AllowList, where not empty, names the networks that may use the key.
 	AllowList []netip.Prefix
+	// Caps bound what the key may spend, and Spent counts it, where it has any.
+	Caps      Caps
+	Spent     Spent
 	ExpiresAt time.Time // zero: never
 	RevokedAt time.Time // zero: not revoked
 	CreatedAt time.Time
@@ -89,7 +92,7 @@ func (k *Key) Validate() error {
 			return Errorf(InvalidRequest, "scope %s stands twice", scope)
 		}
 	}
-	return nil
+	return k.Caps.Validate()
 }
 
 // Credentials are what a caller shows: an AccessKey ID with its secret (eSMS,

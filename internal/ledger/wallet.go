@@ -50,12 +50,34 @@ type Hash [32]byte
 type Wallet struct {
 	WalletRef
 	Balance Amount // posted: the sum of the wallet's entries
-	Held    Amount // the sum of its open holds, never negative
-	// CreditLimit is how far below zero the wallet may be spent. It is the
-	// operator's to set; no caller's request can raise it.
-	CreditLimit Amount
-	Version     int64 // of the last entry; 0 before the first
-	Head        Hash  // of the last entry, the link for the next; zero before the first
+	Held    Amount // what remains of its open holds, never negative
+	Settings
+	Spent   Spent
+	Version int64 // of the last entry; 0 before the first
+	Head    Hash  // of the last entry, the link for the next; zero before the first
+}
+
+// Settings are what the operator sets on a wallet. No caller's request changes
+// them; the zero value is a wallet without credit that may be spent to its end.
+type Settings struct {
+	CreditLimit Amount // how far below zero the wallet may be spent
+	Suspended   bool   // nothing is spent, but money can still come in
+	MinAmount   Amount // of one charge, hold or transfer; 0 for no bound
+	MaxAmount   Amount // the same, and of a capture
+	Caps        Caps
+}
+
+// Validate says what is wrong with settings, as an InvalidRequest error.
+func (s *Settings) Validate() error {
+	switch {
+	case s.CreditLimit < 0:
+		return Errorf(InvalidRequest, "credit_limit must not be negative")
+	case s.MinAmount < 0 || s.MaxAmount < 0:
+		return Errorf(InvalidRequest, "min_amount and max_amount must not be negative").WithHint("0 is no bound")
+	case s.MaxAmount > 0 && s.MinAmount > s.MaxAmount:
+		return Errorf(InvalidRequest, "min_amount must not be above max_amount")
+	}
+	return s.Caps.Validate()
 }
 
 // Available is what can still be spent: balance - held + credit limit.

@@ -95,7 +95,7 @@ func TestWalletCheck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := ledger.Wallet{Balance: tt.balance, Held: tt.held, CreditLimit: tt.credit}
+			w := ledger.Wallet{Balance: tt.balance, Held: tt.held, Settings: ledger.Settings{CreditLimit: tt.credit}}
 			wantError(t, w.Check(), tt.code, tt.part)
 		})
 	}
@@ -105,7 +105,8 @@ func TestWalletCheck(t *testing.T) {
 func TestWalletSums(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := ledger.Wallet{Balance: amounts().Draw(t, "balance"), Held: amounts().Draw(t, "held"), CreditLimit: amounts().Draw(t, "credit")}
+		w := ledger.Wallet{Balance: amounts().Draw(t, "balance"), Held: amounts().Draw(t, "held")}
+		w.CreditLimit = amounts().Draw(t, "credit")
 		shown := new(big.Int).Sub(bigOf(w.Balance), bigOf(w.Held))
 		available := new(big.Int).Add(shown, bigOf(w.CreditLimit))
 		spendable := new(big.Int).Add(bigOf(w.Balance), bigOf(w.CreditLimit))
@@ -120,6 +121,38 @@ func TestWalletSums(t *testing.T) {
 			t.Fatalf("%+v shows more than can be spent", w)
 		}
 	})
+}
+
+func TestSettingsValidate(t *testing.T) {
+	t.Parallel()
+	const highest = ledger.MaxAmount
+	tests := []struct {
+		name     string
+		settings ledger.Settings
+		part     string
+	}{
+		{"none", ledger.Settings{}, ""},
+		{"all", ledger.Settings{CreditLimit: 1, Suspended: true, MinAmount: 2, MaxAmount: 3, Caps: ledger.Caps{Daily: 4, Monthly: 5}}, ""},
+		{"all there can be", ledger.Settings{CreditLimit: highest, MinAmount: highest, MaxAmount: highest, Caps: ledger.Caps{Daily: highest, Monthly: highest}}, ""},
+		{"least without a most", ledger.Settings{MinAmount: 5}, ""},
+		{"most without a least", ledger.Settings{MaxAmount: 1}, ""},
+		{"one amount alone", ledger.Settings{MinAmount: 1, MaxAmount: 1}, ""},
+		// A month's cap below a day's is odd, and does what it says.
+		{"less in a month than in a day", ledger.Settings{Caps: ledger.Caps{Daily: 5, Monthly: 4}}, ""},
+		{"credit below zero", ledger.Settings{CreditLimit: -1}, "credit_limit must not be negative"},
+		{"least below zero", ledger.Settings{MinAmount: -1}, "min_amount and max_amount must not be negative (0 is no bound)"},
+		{"most below zero", ledger.Settings{MaxAmount: -1}, "min_amount and max_amount must not be negative"},
+		{"least above the most", ledger.Settings{MinAmount: 6, MaxAmount: 5}, "min_amount must not be above max_amount"},
+		{"least above the least most", ledger.Settings{MinAmount: 2, MaxAmount: 1}, "must not be above"},
+		{"daily cap below zero", ledger.Settings{Caps: ledger.Caps{Daily: -1}}, "spend cap must not be negative (0 is no cap)"},
+		{"monthly cap below zero", ledger.Settings{Caps: ledger.Caps{Monthly: -1}}, "spend cap must not be negative"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			wantInvalid(t, tt.settings.Validate(), tt.part)
+		})
+	}
 }
 
 func TestHolderWallet(t *testing.T) {

@@ -22,14 +22,15 @@ type load struct {
 	duration    time.Duration
 	status      int                            // the status that every reply must have
 	request     func(b []byte, n int64) []byte // appends the n-th request
+	each        int                            // what one request counts for, 0 for one
 }
 
 // result is what a load measured.
 type result struct {
 	count    int
-	rate     float64 // requests a second
+	rate     float64 // requests a second, or what they count for
 	p50, p99 time.Duration
-	cpu      time.Duration // of the server, for each request
+	cpu      time.Duration // of the server, for each of these
 }
 
 // run sends the load. It speaks HTTP over bare connections, because net/http's
@@ -60,12 +61,13 @@ func (l load) run() (result, error) {
 	}
 	elapsed := time.Since(began)
 	slices.Sort(all)
+	count := len(all) * max(1, l.each)
 	return result{
-		count: len(all),
-		rate:  float64(len(all)) / elapsed.Seconds(),
+		count: count,
+		rate:  float64(count) / elapsed.Seconds(),
 		p50:   all[len(all)/2],
 		p99:   all[len(all)*99/100],
-		cpu:   (l.server.cpu() - used) / time.Duration(len(all)),
+		cpu:   (l.server.cpu() - used) / time.Duration(count),
 	}, nil
 }
 

@@ -40,9 +40,10 @@ func main() {
 	rounds := flag.Int("rounds", 3, "how often each is taken, by turns; the median counts")
 	only := flag.String("only", "", "measure only the rows whose names have this in them, and what they are compared with")
 	many := flag.Int("large", 0, "measure a ledger of this many accounts instead")
+	entries := flag.Int("entries", 10, "entries for each account of the large ledger")
 	flag.Parse()
 	if *many > 0 {
-		exit(large(context.Background(), *binary, *many))
+		exit(large(context.Background(), *binary, *many, *entries))
 	}
 	exit(run(context.Background(), *binary, *duration, *rounds, *only))
 }
@@ -113,7 +114,10 @@ func table(ctx context.Context, dir string, base, saldo *process, operator ledge
 	antgst := post(nil, "/user/account/balance", "", []byte(`{"authSecret":"`+customer.AuthSecret()+`"}`))
 	esms := post(nil, "/MainService.svc/json/GetBalance_json", "", []byte(`{"ApiKey":"`+customer.ID+`","SecretKey":"`+customer.Secret+`"}`))
 	read := func(server *process, request []byte, connections int) func() (result, error) {
-		return load{server, connections, duration, 200, func(b []byte, _ int64) []byte { return append(b, request...) }}.run
+		return load{
+			server: server, connections: connections, duration: duration, status: 200,
+			request: func(b []byte, _ int64) []byte { return append(b, request...) },
+		}.run
 	}
 	loops := 0
 	loop := func(size int) func() (result, error) {
@@ -125,10 +129,15 @@ func table(ctx context.Context, dir string, base, saldo *process, operator ledge
 	}
 	runID := strconv.FormatInt(time.Now().UnixNano(), 36)
 	series := 0
-	charge := func(connections int) func() (result, error) {
+	charge := func(connections, each int) func() (result, error) {
 		return func() (result, error) {
 			series++
-			return load{saldo, connections, duration, 201, chargeRequest(operator, fmt.Sprintf("%s-%d", runID, series), accounts)}.run()
+			name := fmt.Sprintf("%s-%d", runID, series)
+			l := load{server: saldo, connections: connections, duration: duration, status: 201, request: chargeRequest(operator, name, accounts)}
+			if each > 1 {
+				l.status, l.each, l.request = 200, each, batchRequest(operator, name, accounts, each)
+			}
+			return l.run()
 		}
 	}
 	return []*measurement{
@@ -140,22 +149,46 @@ func table(ctx context.Context, dir string, base, saldo *process, operator ledge
 		{name: "SQL loop, 1 in a transaction", take: loop(1)},
 		{name: "SQL loop, 32 in a transaction", take: loop(32)},
 		{name: "SQL loop, 128 in a transaction", take: loop(128)},
-		{name: "charge, 1 connection", take: charge(1), base: "SQL loop, 1 in a transaction"},
-		{name: "charge, 32 connections", take: charge(32), base: "SQL loop, 32 in a transaction"},
-		{name: "charge, 128 connections", take: charge(128), base: "bare antgst, 128 connections", budget: 0.30},
+		{name: "charge, 1 connection", take: charge(1, 1), base: "SQL loop, 1 in a transaction"},
+		{name: "charge, 32 connections", take: charge(32, 1), base: "SQL loop, 32 in a transaction"},
+		{name: "charge, 128 connections", take: charge(128, 1), base: "bare antgst, 128 connections", budget: 0.30},
+		{name: "SQL loop, 100 in a transaction", take: loop(batchSize)},
+		{name: "batches of 100 charges, 8 connections", take: charge(8, batchSize), base: "SQL loop, 100 in a transaction", budget: 0.50},
 	}
 }
+
+// batchSize is how many charges a batch has.
+const batchSize = 100
 
 // chargeRequest makes charges of one message each, from every account in an order that
 // looks random: the stride is a prime.
 func chargeRequest(operator ledger.Credentials, series string, accounts int) func([]byte, int64) []byte {
 	return func(b []byte, n int64) []byte {
-		number := strconv.FormatInt(n, 10)
-		headers := "Authorization: Bearer " + operator.AuthSecret() + "\r\nIdempotency-Key: " + series + "-" + number + "\r\n"
-		body := `{"account":` + strconv.FormatInt(firstAccount+n*7919%int64(accounts), 10) +
-			`,"wallet":"sms","type":"charge","amount":"0.0383","reference":"msg-` + number + `"}`
-		return post(b, "/v1/transactions", headers, []byte(body))
+		headers := "Authorization: Bearer " + operator.AuthSecret() + "\r\nIdempotency-Key: " + series + "-" + strconv.FormatInt(n, 10) + "\r\n"
+		return post(b, "/v1/transactions", headers, append(appendCharge([]byte("{"), n, accounts), '}'))
 	}
+}
+
+// batchRequest makes batches of such charges.
+func batchRequest(operator ledger.Credentials, series string, accounts, each int) func([]byte, int64) []byte {
+	headers := "Authorization: Bearer " + operator.AuthSecret() + "\r\n"
+	return func(b []byte, n int64) []byte {
+		body := []byte(`{"transactions":[`)
+		for i := range int64(each) {
+			number := n*int64(each) + i
+			body = append(body, `{"idempotency_key":"`+series+`-`...)
+			body = strconv.AppendInt(body, number, 10)
+			body = append(appendCharge(append(body, `",`...), number, accounts), `},`...)
+		}
+		return post(b, "/v1/transactions/batch", headers, append(body[:len(body)-1], `]}`...))
+	}
+}
+
+func appendCharge(b []byte, n int64, accounts int) []byte {
+	b = append(b, `"account":`...)
+	b = strconv.AppendInt(b, firstAccount+n*7919%int64(accounts), 10)
+	b = append(b, `,"wallet":"sms","type":"charge","amount":"0.0383","reference":"msg-`...)
+	return append(strconv.AppendInt(b, n, 10), '"')
 }
 
 // prepare makes the ledger: accounts with money, and a customer's key.
@@ -196,12 +229,12 @@ func prepare(ctx context.Context, db string) (operator ledger.Credentials, err e
 // show prints the medians, and how they stand to what they are compared with.
 func show(rows []*measurement) {
 	medians := map[string]float64{}
-	fmt.Printf("%-36s %10s %10s %10s %10s %8s %8s\n", "", "a second", "p50", "p99", "server cpu", "ratio", "budget")
+	fmt.Printf("%-38s %10s %10s %10s %10s %8s %8s\n", "", "a second", "p50", "p99", "server cpu", "ratio", "budget")
 	for _, m := range rows {
 		slices.SortFunc(m.taken, func(a, b result) int { return int(a.rate - b.rate) })
 		median := m.taken[len(m.taken)/2]
 		medians[m.name] = median.rate
-		line := fmt.Sprintf("%-36s %10.0f", m.name, median.rate)
+		line := fmt.Sprintf("%-38s %10.0f", m.name, median.rate)
 		if median.p50 > 0 {
 			line += fmt.Sprintf(" %10s %10s %10s", median.p50.Round(time.Microsecond), median.p99.Round(time.Microsecond), median.cpu.Round(100*time.Nanosecond))
 		} else {

@@ -60,11 +60,11 @@ func loopBatch(holders []*ledger.Holder, n, size int) *engine.Batch {
 			Kind:           ledger.Charge,
 			Wallet:         ledger.WalletRef{Account: holder.ID, Service: ledger.SMS},
 			Amount:         38_300,
-			Reference:      "msg",
+			Reference:      fmt.Sprintf("msg-%d", n+i),
 		})
 		wallet := &holder.Wallets[0]
 		side := ledger.Side{Wallet: *wallet, Currency: holder.Currency, Status: holder.Status}
-		batch.Entries = append(batch.Entries, t.Decide(&side, nil, time.Now())...)
+		batch.Entries = append(batch.Entries, t.Decide(ledger.State{From: &side}, time.Now())...)
 		*wallet = side.Wallet
 		batch.Transactions = append(batch.Transactions, &t)
 		if !touched[wallet] {

@@ -125,7 +125,7 @@ type ClientInterface interface {
 
 	// UpdateAccountWithBody Change an account
 	//
-	// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change.
+	// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change. An account with open holds cannot be closed: they are captured or released first.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -134,7 +134,7 @@ type ClientInterface interface {
 
 	// UpdateAccount Change an account
 	//
-	// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change.
+	// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change. An account with open holds cannot be closed: they are captured or released first.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -168,28 +168,70 @@ type ClientInterface interface {
 
 	// GetWallet Read a wallet
 	//
-	// Reads one wallet of an account.
+	// Reads one wallet of an account. With `at` it is read as it was after its last entry at or before that time. Such a wallet has `at`, and neither `credit_limit` nor `available` nor anything after `version`, because no history is kept of settings.
 	//
 	// Corresponds with GET /v1/accounts/{account}/wallets/{wallet} (the `GetWallet` operationId).
-	GetWallet(ctx context.Context, account AccountPath, wallet WalletPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetWallet(ctx context.Context, account AccountPath, wallet WalletPath, params *GetWalletParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutWalletWithBody Set a wallet's credit limit, or add a wallet
+	// PatchWalletWithBody Change a wallet's settings
 	//
-	// Sets the credit limit of a wallet. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
+	// Changes the settings that the request names and leaves the others alone. They are in force for the next transaction. A wallet that does not exist is not added.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/accounts/{account}/wallets/{wallet} (the `PatchWallet` operationId).
+	PatchWalletWithBody(ctx context.Context, account AccountPath, wallet WalletPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchWallet Change a wallet's settings
+	//
+	// Changes the settings that the request names and leaves the others alone. They are in force for the next transaction. A wallet that does not exist is not added.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/accounts/{account}/wallets/{wallet} (the `PatchWallet` operationId).
+	PatchWallet(ctx context.Context, account AccountPath, wallet WalletPath, body PatchWalletJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutWalletWithBody Set everything that is set on a wallet, or add a wallet
+	//
+	// Sets the credit limit of a wallet and all its other settings: one that the request leaves out gets its default. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/accounts/{account}/wallets/{wallet} (the `PutWallet` operationId).
 	PutWalletWithBody(ctx context.Context, account AccountPath, wallet WalletPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutWallet Set a wallet's credit limit, or add a wallet
+	// PutWallet Set everything that is set on a wallet, or add a wallet
 	//
-	// Sets the credit limit of a wallet. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
+	// Sets the credit limit of a wallet and all its other settings: one that the request leaves out gets its default. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /v1/accounts/{account}/wallets/{wallet} (the `PutWallet` operationId).
 	PutWallet(ctx context.Context, account AccountPath, wallet WalletPath, body PutWalletJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatement Read a wallet's statement
+	//
+	// Reads the entries of a wallet in a range of time, oldest first, with the
+	// balance before them and after them. Without `from` the range starts with
+	// the first entry. An operator's key needs the scope `admin` or
+	// `balance:read`; a customer's key with `balance:read` reads the wallets of
+	// its own account.
+	//
+	// `json` is one page. Where `type` is given, a page may have fewer rows than
+	// `limit`, or none, and still have a `next_cursor`. The opening and the
+	// closing balance are those of the whole range, whatever the type and the
+	// page.
+	//
+	// `csv` and `ndjson` give the whole range in one reply, unless `limit` is
+	// given. Before the first entry comes a row of type `opening`, and after
+	// the last one a row of type `closing`, each with the balance: a file
+	// without the second was cut off, or has reached its `limit` before the end
+	// of the range. A cell of a CSV that holds somebody's
+	// text and begins with `=`, `+`, `-` or `@` gets an apostrophe before it,
+	// so that a spreadsheet does not run it.
+	//
+	// Corresponds with GET /v1/accounts/{account}/wallets/{wallet}/statement (the `GetStatement` operationId).
+	GetStatement(ctx context.Context, account AccountPath, wallet WalletPath, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetBalance Read the balance of the calling key's account
 	//
@@ -197,6 +239,110 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/balance (the `GetBalance` operationId).
 	GetBalance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHolds List holds
+	//
+	// Lists the holds of a wallet, oldest first, one page at a time: those in one state, which is `open` where the request does not name one. An operator's key must name the account. With a reference no wallet need be named, nor an account, and without `state` the holds in every state are listed, of which the latest 500 are looked at. A customer's key sees those of its own account only. The scope `transactions:write` or `balance:read` is needed.
+	//
+	// Corresponds with GET /v1/holds (the `ListHolds` operationId).
+	ListHolds(ctx context.Context, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateHoldWithBody Reserve money
+	//
+	// Reserves money of a wallet: it is no longer available, and still in the balance. The hold ends when it is captured or released, and by itself when its time is over. This is a transaction of type `hold`, and its idempotency key and its rejections are those of every transaction. A customer's key can place holds on its own account.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/holds (the `CreateHold` operationId).
+	CreateHoldWithBody(ctx context.Context, params *CreateHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateHold Reserve money
+	//
+	// Reserves money of a wallet: it is no longer available, and still in the balance. The hold ends when it is captured or released, and by itself when its time is over. This is a transaction of type `hold`, and its idempotency key and its rejections are those of every transaction. A customer's key can place holds on its own account.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/holds (the `CreateHold` operationId).
+	CreateHold(ctx context.Context, params *CreateHoldParams, body CreateHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SettleHoldsWithBody Settle holds by delivery reports
+	//
+	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/holds/settle (the `SettleHolds` operationId).
+	SettleHoldsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SettleHolds Settle holds by delivery reports
+	//
+	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/holds/settle (the `SettleHolds` operationId).
+	SettleHolds(ctx context.Context, body SettleHoldsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetHold Read a hold
+	//
+	// Reads a hold, open or closed. A customer's key finds those of its own account only. The scope `transactions:write` or `balance:read` is needed.
+	//
+	// Corresponds with GET /v1/holds/{id} (the `GetHold` operationId).
+	GetHold(ctx context.Context, id HoldPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CaptureHoldWithBody Charge what a hold reserves
+	//
+	// Charges a hold, in full or in part, and releases the rest unless `final` is false. What is charged above the hold must be available in the wallet. This is a transaction of type `capture`. A customer's key can capture the holds that keys of its account have placed, not those of the operator.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/holds/{id}/capture (the `CaptureHold` operationId).
+	CaptureHoldWithBody(ctx context.Context, id HoldPath, params *CaptureHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CaptureHold Charge what a hold reserves
+	//
+	// Charges a hold, in full or in part, and releases the rest unless `final` is false. What is charged above the hold must be available in the wallet. This is a transaction of type `capture`. A customer's key can capture the holds that keys of its account have placed, not those of the operator.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/holds/{id}/capture (the `CaptureHold` operationId).
+	CaptureHold(ctx context.Context, id HoldPath, params *CaptureHoldParams, body CaptureHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendHoldWithBody Let a hold expire later
+	//
+	// Lets an open hold expire at another time, counted from now. A hold is never made shorter: where it would already last longer, its time stays. This is a transaction of type `extend`. A customer's key can extend the holds that keys of its account have placed, not those of the operator.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/holds/{id}/extend (the `ExtendHold` operationId).
+	ExtendHoldWithBody(ctx context.Context, id HoldPath, params *ExtendHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendHold Let a hold expire later
+	//
+	// Lets an open hold expire at another time, counted from now. A hold is never made shorter: where it would already last longer, its time stays. This is a transaction of type `extend`. A customer's key can extend the holds that keys of its account have placed, not those of the operator.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/holds/{id}/extend (the `ExtendHold` operationId).
+	ExtendHold(ctx context.Context, id HoldPath, params *ExtendHoldParams, body ExtendHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseHoldWithBody Give back what a hold reserves
+	//
+	// Ends a hold without a charge: what it still has is available again. This is a transaction of type `release`. A customer's key can release the holds that keys of its account have placed, not those of the operator.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/holds/{id}/release (the `ReleaseHold` operationId).
+	ReleaseHoldWithBody(ctx context.Context, id HoldPath, params *ReleaseHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseHold Give back what a hold reserves
+	//
+	// Ends a hold without a charge: what it still has is available again. This is a transaction of type `release`. A customer's key can release the holds that keys of its account have placed, not those of the operator.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/holds/{id}/release (the `ReleaseHold` operationId).
+	ReleaseHold(ctx context.Context, id HoldPath, params *ReleaseHoldParams, body ReleaseHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOperatorKeys List the operator's keys
 	//
@@ -230,9 +376,48 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/keys/{key} (the `RevokeKey` operationId).
 	RevokeKey(ctx context.Context, key KeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PatchKeyWithBody Change a key's spend caps
+	//
+	// Changes the spend caps that the request names and leaves the other alone. They are in force for the next transaction. What is spent with a key is counted from the moment it has a cap. Nothing else of a key ever changes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/keys/{key} (the `PatchKey` operationId).
+	PatchKeyWithBody(ctx context.Context, key KeyID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchKey Change a key's spend caps
+	//
+	// Changes the spend caps that the request names and leaves the other alone. They are in force for the next transaction. What is spent with a key is counted from the moment it has a cap. Nothing else of a key ever changes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/keys/{key} (the `PatchKey` operationId).
+	PatchKey(ctx context.Context, key KeyID, body PatchKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTrialBalance Read the trial balance
+	//
+	// Adds up all wallets and the accounts on their other side, for each currency, in one consistent snapshot. In a sound ledger every `total` is `0`.
+	//
+	// Corresponds with GET /v1/reports/trial-balance (the `GetTrialBalance` operationId).
+	GetTrialBalance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUsage Read what was charged and refunded
+	//
+	// Adds up charges, captures and refunds of a range of time in groups; each row is of one currency. Without a range it is the last 30 days. By days a range has at most 366 of them. By accounts the report comes one page at a time, with at most `limit` accounts each; by anything else it comes whole, and one of more than 10000 rows is refused.
+	//
+	// Corresponds with GET /v1/reports/usage (the `GetUsage` operationId).
+	GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindTransactions Find transactions by a name
+	//
+	// Finds the transactions, posted or rejected, that the caller has given a reference or an idempotency key, oldest first, one page at a time. The request has exactly one of the two. A customer's key finds those of its own account only. The scope `transactions:write` or `balance:read` is needed.
+	//
+	// Corresponds with GET /v1/transactions (the `FindTransactions` operationId).
+	FindTransactions(ctx context.Context, params *FindTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PostTransactionWithBody Move money
 	//
-	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges and holds on its own account, capture, release and extend the holds that keys of its account have placed, and post transfers between its own wallets; everything else takes an operator's key.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -241,12 +426,78 @@ type ClientInterface interface {
 
 	// PostTransaction Move money
 	//
-	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+	// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges and holds on its own account, capture, release and extend the holds that keys of its account have placed, and post transfers between its own wallets; everything else takes an operator's key.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/transactions (the `PostTransaction` operationId).
 	PostTransaction(ctx context.Context, params *PostTransactionParams, body PostTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostBatchWithBody Move money many times
+	//
+	// Posts transactions in the order in which they stand, each with its own
+	// idempotency key, as if each had been sent alone. The scope
+	// `transactions:write` is needed, and a customer's key can post what it can
+	// post alone.
+	//
+	// **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
+	// reply is 200, and tells for each what came of it. What is `failed` was
+	// not decided and is not remembered: it can be repaired and sent again
+	// with the same key.
+	//
+	// With `atomic`, all transactions are posted or none. Where none is, the
+	// reply is the problem of the first one that failed, with its `index`. If
+	// that was a rejection, all of them are remembered as rejected, the others
+	// with `batch_rejected`. A retry of an atomic batch must be the whole batch
+	// as it was, and is answered as the first request was.
+	//
+	// **NDJSON** takes one transaction a line, of at most 64 KiB, and any number
+	// of lines, and is never atomic. The reply is 200 and has a line for each,
+	// in their order, and is written while the request is still being read.
+	// Empty lines are skipped, but count. A client must read while it sends.
+	// Where Saldo ends a stream before its end, because nothing came for 30
+	// seconds or the key was revoked for example, the last line of the reply is
+	// `failed` and has the index of the first line that was not posted.
+	// Whatever has no outcome, or one that failed, can be sent again with the
+	// same keys; so can the whole stream.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/transactions/batch (the `PostBatch` operationId).
+	PostBatchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostBatch Move money many times
+	//
+	// Posts transactions in the order in which they stand, each with its own
+	// idempotency key, as if each had been sent alone. The scope
+	// `transactions:write` is needed, and a customer's key can post what it can
+	// post alone.
+	//
+	// **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
+	// reply is 200, and tells for each what came of it. What is `failed` was
+	// not decided and is not remembered: it can be repaired and sent again
+	// with the same key.
+	//
+	// With `atomic`, all transactions are posted or none. Where none is, the
+	// reply is the problem of the first one that failed, with its `index`. If
+	// that was a rejection, all of them are remembered as rejected, the others
+	// with `batch_rejected`. A retry of an atomic batch must be the whole batch
+	// as it was, and is answered as the first request was.
+	//
+	// **NDJSON** takes one transaction a line, of at most 64 KiB, and any number
+	// of lines, and is never atomic. The reply is 200 and has a line for each,
+	// in their order, and is written while the request is still being read.
+	// Empty lines are skipped, but count. A client must read while it sends.
+	// Where Saldo ends a stream before its end, because nothing came for 30
+	// seconds or the key was revoked for example, the last line of the reply is
+	// `failed` and has the index of the first line that was not posted.
+	// Whatever has no outcome, or one that failed, can be sent again with the
+	// same keys; so can the whole stream.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/transactions/batch (the `PostBatch` operationId).
+	PostBatch(ctx context.Context, body PostBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTransaction Read a transaction
 	//
@@ -330,7 +581,7 @@ func (c *Client) GetAccount(ctx context.Context, account AccountPath, reqEditors
 
 // UpdateAccountWithBody Change an account
 //
-// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change.
+// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change. An account with open holds cannot be closed: they are captured or released first.
 //
 // Takes any type of body and a specified content type.
 //
@@ -349,7 +600,7 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, account AccountPath,
 
 // UpdateAccount Change an account
 //
-// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change.
+// Changes the members that the request names and leaves the others alone. The currency and the id of an account never change. An account with open holds cannot be closed: they are captured or released first.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -423,11 +674,11 @@ func (c *Client) CreateAccountKey(ctx context.Context, account AccountPath, body
 
 // GetWallet Read a wallet
 //
-// Reads one wallet of an account.
+// Reads one wallet of an account. With `at` it is read as it was after its last entry at or before that time. Such a wallet has `at`, and neither `credit_limit` nor `available` nor anything after `version`, because no history is kept of settings.
 //
 // Corresponds with GET /v1/accounts/{account}/wallets/{wallet} (the `GetWallet` operationId).
-func (c *Client) GetWallet(ctx context.Context, account AccountPath, wallet WalletPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetWalletRequest(c.Server, account, wallet)
+func (c *Client) GetWallet(ctx context.Context, account AccountPath, wallet WalletPath, params *GetWalletParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWalletRequest(c.Server, account, wallet, params)
 	if err != nil {
 		return nil, err
 	}
@@ -438,9 +689,47 @@ func (c *Client) GetWallet(ctx context.Context, account AccountPath, wallet Wall
 	return c.Client.Do(req)
 }
 
-// PutWalletWithBody Set a wallet's credit limit, or add a wallet
+// PatchWalletWithBody Change a wallet's settings
 //
-// Sets the credit limit of a wallet. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
+// Changes the settings that the request names and leaves the others alone. They are in force for the next transaction. A wallet that does not exist is not added.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/accounts/{account}/wallets/{wallet} (the `PatchWallet` operationId).
+func (c *Client) PatchWalletWithBody(ctx context.Context, account AccountPath, wallet WalletPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchWalletRequestWithBody(c.Server, account, wallet, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchWallet Change a wallet's settings
+//
+// Changes the settings that the request names and leaves the others alone. They are in force for the next transaction. A wallet that does not exist is not added.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/accounts/{account}/wallets/{wallet} (the `PatchWallet` operationId).
+func (c *Client) PatchWallet(ctx context.Context, account AccountPath, wallet WalletPath, body PatchWalletJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchWalletRequest(c.Server, account, wallet, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutWalletWithBody Set everything that is set on a wallet, or add a wallet
+//
+// Sets the credit limit of a wallet and all its other settings: one that the request leaves out gets its default. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
 //
 // Takes any type of body and a specified content type.
 //
@@ -457,15 +746,49 @@ func (c *Client) PutWalletWithBody(ctx context.Context, account AccountPath, wal
 	return c.Client.Do(req)
 }
 
-// PutWallet Set a wallet's credit limit, or add a wallet
+// PutWallet Set everything that is set on a wallet, or add a wallet
 //
-// Sets the credit limit of a wallet. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
+// Sets the credit limit of a wallet and all its other settings: one that the request leaves out gets its default. Where the account has no wallet of this name yet, an empty one is added; an account has at most 32.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /v1/accounts/{account}/wallets/{wallet} (the `PutWallet` operationId).
 func (c *Client) PutWallet(ctx context.Context, account AccountPath, wallet WalletPath, body PutWalletJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutWalletRequest(c.Server, account, wallet, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatement Read a wallet's statement
+//
+// Reads the entries of a wallet in a range of time, oldest first, with the
+// balance before them and after them. Without `from` the range starts with
+// the first entry. An operator's key needs the scope `admin` or
+// `balance:read`; a customer's key with `balance:read` reads the wallets of
+// its own account.
+//
+// `json` is one page. Where `type` is given, a page may have fewer rows than
+// `limit`, or none, and still have a `next_cursor`. The opening and the
+// closing balance are those of the whole range, whatever the type and the
+// page.
+//
+// `csv` and `ndjson` give the whole range in one reply, unless `limit` is
+// given. Before the first entry comes a row of type `opening`, and after
+// the last one a row of type `closing`, each with the balance: a file
+// without the second was cut off, or has reached its `limit` before the end
+// of the range. A cell of a CSV that holds somebody's
+// text and begins with `=`, `+`, `-` or `@` gets an apostrophe before it,
+// so that a spreadsheet does not run it.
+//
+// Corresponds with GET /v1/accounts/{account}/wallets/{wallet}/statement (the `GetStatement` operationId).
+func (c *Client) GetStatement(ctx context.Context, account AccountPath, wallet WalletPath, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatementRequest(c.Server, account, wallet, params)
 	if err != nil {
 		return nil, err
 	}
@@ -483,6 +806,230 @@ func (c *Client) PutWallet(ctx context.Context, account AccountPath, wallet Wall
 // Corresponds with GET /v1/balance (the `GetBalance` operationId).
 func (c *Client) GetBalance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetBalanceRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHolds List holds
+//
+// Lists the holds of a wallet, oldest first, one page at a time: those in one state, which is `open` where the request does not name one. An operator's key must name the account. With a reference no wallet need be named, nor an account, and without `state` the holds in every state are listed, of which the latest 500 are looked at. A customer's key sees those of its own account only. The scope `transactions:write` or `balance:read` is needed.
+//
+// Corresponds with GET /v1/holds (the `ListHolds` operationId).
+func (c *Client) ListHolds(ctx context.Context, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHoldsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateHoldWithBody Reserve money
+//
+// Reserves money of a wallet: it is no longer available, and still in the balance. The hold ends when it is captured or released, and by itself when its time is over. This is a transaction of type `hold`, and its idempotency key and its rejections are those of every transaction. A customer's key can place holds on its own account.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/holds (the `CreateHold` operationId).
+func (c *Client) CreateHoldWithBody(ctx context.Context, params *CreateHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateHoldRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateHold Reserve money
+//
+// Reserves money of a wallet: it is no longer available, and still in the balance. The hold ends when it is captured or released, and by itself when its time is over. This is a transaction of type `hold`, and its idempotency key and its rejections are those of every transaction. A customer's key can place holds on its own account.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/holds (the `CreateHold` operationId).
+func (c *Client) CreateHold(ctx context.Context, params *CreateHoldParams, body CreateHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateHoldRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SettleHoldsWithBody Settle holds by delivery reports
+//
+// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/holds/settle (the `SettleHolds` operationId).
+func (c *Client) SettleHoldsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleHoldsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SettleHolds Settle holds by delivery reports
+//
+// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/holds/settle (the `SettleHolds` operationId).
+func (c *Client) SettleHolds(ctx context.Context, body SettleHoldsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleHoldsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetHold Read a hold
+//
+// Reads a hold, open or closed. A customer's key finds those of its own account only. The scope `transactions:write` or `balance:read` is needed.
+//
+// Corresponds with GET /v1/holds/{id} (the `GetHold` operationId).
+func (c *Client) GetHold(ctx context.Context, id HoldPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHoldRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CaptureHoldWithBody Charge what a hold reserves
+//
+// Charges a hold, in full or in part, and releases the rest unless `final` is false. What is charged above the hold must be available in the wallet. This is a transaction of type `capture`. A customer's key can capture the holds that keys of its account have placed, not those of the operator.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/holds/{id}/capture (the `CaptureHold` operationId).
+func (c *Client) CaptureHoldWithBody(ctx context.Context, id HoldPath, params *CaptureHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureHoldRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CaptureHold Charge what a hold reserves
+//
+// Charges a hold, in full or in part, and releases the rest unless `final` is false. What is charged above the hold must be available in the wallet. This is a transaction of type `capture`. A customer's key can capture the holds that keys of its account have placed, not those of the operator.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/holds/{id}/capture (the `CaptureHold` operationId).
+func (c *Client) CaptureHold(ctx context.Context, id HoldPath, params *CaptureHoldParams, body CaptureHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureHoldRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendHoldWithBody Let a hold expire later
+//
+// Lets an open hold expire at another time, counted from now. A hold is never made shorter: where it would already last longer, its time stays. This is a transaction of type `extend`. A customer's key can extend the holds that keys of its account have placed, not those of the operator.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/holds/{id}/extend (the `ExtendHold` operationId).
+func (c *Client) ExtendHoldWithBody(ctx context.Context, id HoldPath, params *ExtendHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendHoldRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendHold Let a hold expire later
+//
+// Lets an open hold expire at another time, counted from now. A hold is never made shorter: where it would already last longer, its time stays. This is a transaction of type `extend`. A customer's key can extend the holds that keys of its account have placed, not those of the operator.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/holds/{id}/extend (the `ExtendHold` operationId).
+func (c *Client) ExtendHold(ctx context.Context, id HoldPath, params *ExtendHoldParams, body ExtendHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendHoldRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseHoldWithBody Give back what a hold reserves
+//
+// Ends a hold without a charge: what it still has is available again. This is a transaction of type `release`. A customer's key can release the holds that keys of its account have placed, not those of the operator.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/holds/{id}/release (the `ReleaseHold` operationId).
+func (c *Client) ReleaseHoldWithBody(ctx context.Context, id HoldPath, params *ReleaseHoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseHoldRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseHold Give back what a hold reserves
+//
+// Ends a hold without a charge: what it still has is available again. This is a transaction of type `release`. A customer's key can release the holds that keys of its account have placed, not those of the operator.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/holds/{id}/release (the `ReleaseHold` operationId).
+func (c *Client) ReleaseHold(ctx context.Context, id HoldPath, params *ReleaseHoldParams, body ReleaseHoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseHoldRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -565,9 +1112,98 @@ func (c *Client) RevokeKey(ctx context.Context, key KeyID, reqEditors ...Request
 	return c.Client.Do(req)
 }
 
+// PatchKeyWithBody Change a key's spend caps
+//
+// Changes the spend caps that the request names and leaves the other alone. They are in force for the next transaction. What is spent with a key is counted from the moment it has a cap. Nothing else of a key ever changes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/keys/{key} (the `PatchKey` operationId).
+func (c *Client) PatchKeyWithBody(ctx context.Context, key KeyID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchKeyRequestWithBody(c.Server, key, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchKey Change a key's spend caps
+//
+// Changes the spend caps that the request names and leaves the other alone. They are in force for the next transaction. What is spent with a key is counted from the moment it has a cap. Nothing else of a key ever changes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/keys/{key} (the `PatchKey` operationId).
+func (c *Client) PatchKey(ctx context.Context, key KeyID, body PatchKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchKeyRequest(c.Server, key, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTrialBalance Read the trial balance
+//
+// Adds up all wallets and the accounts on their other side, for each currency, in one consistent snapshot. In a sound ledger every `total` is `0`.
+//
+// Corresponds with GET /v1/reports/trial-balance (the `GetTrialBalance` operationId).
+func (c *Client) GetTrialBalance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTrialBalanceRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUsage Read what was charged and refunded
+//
+// Adds up charges, captures and refunds of a range of time in groups; each row is of one currency. Without a range it is the last 30 days. By days a range has at most 366 of them. By accounts the report comes one page at a time, with at most `limit` accounts each; by anything else it comes whole, and one of more than 10000 rows is refused.
+//
+// Corresponds with GET /v1/reports/usage (the `GetUsage` operationId).
+func (c *Client) GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUsageRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindTransactions Find transactions by a name
+//
+// Finds the transactions, posted or rejected, that the caller has given a reference or an idempotency key, oldest first, one page at a time. The request has exactly one of the two. A customer's key finds those of its own account only. The scope `transactions:write` or `balance:read` is needed.
+//
+// Corresponds with GET /v1/transactions (the `FindTransactions` operationId).
+func (c *Client) FindTransactions(ctx context.Context, params *FindTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindTransactionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PostTransactionWithBody Move money
 //
-// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges and holds on its own account, capture, release and extend the holds that keys of its account have placed, and post transfers between its own wallets; everything else takes an operator's key.
 //
 // Takes any type of body and a specified content type.
 //
@@ -586,13 +1222,99 @@ func (c *Client) PostTransactionWithBody(ctx context.Context, params *PostTransa
 
 // PostTransaction Move money
 //
-// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges on its own account and transfers between its own wallets; everything else takes an operator's key.
+// Posts a transaction, or rejects it. A reply with 201 means that the transaction is on disk. Send the same idempotency key again after a lost connection, a 429, a 500 or a 503: the movement happens once, and every retry is answered as the first request was, with the header `Idempotent-Replayed`. A rejection is remembered in the same way, so a charge that was rejected needs a new key to be tried again. The scope `transactions:write` is needed. A customer's key can post charges and holds on its own account, capture, release and extend the holds that keys of its account have placed, and post transfers between its own wallets; everything else takes an operator's key.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/transactions (the `PostTransaction` operationId).
 func (c *Client) PostTransaction(ctx context.Context, params *PostTransactionParams, body PostTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPostTransactionRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostBatchWithBody Move money many times
+//
+// Posts transactions in the order in which they stand, each with its own
+// idempotency key, as if each had been sent alone. The scope
+// `transactions:write` is needed, and a customer's key can post what it can
+// post alone.
+//
+// **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
+// reply is 200, and tells for each what came of it. What is `failed` was
+// not decided and is not remembered: it can be repaired and sent again
+// with the same key.
+//
+// With `atomic`, all transactions are posted or none. Where none is, the
+// reply is the problem of the first one that failed, with its `index`. If
+// that was a rejection, all of them are remembered as rejected, the others
+// with `batch_rejected`. A retry of an atomic batch must be the whole batch
+// as it was, and is answered as the first request was.
+//
+// **NDJSON** takes one transaction a line, of at most 64 KiB, and any number
+// of lines, and is never atomic. The reply is 200 and has a line for each,
+// in their order, and is written while the request is still being read.
+// Empty lines are skipped, but count. A client must read while it sends.
+// Where Saldo ends a stream before its end, because nothing came for 30
+// seconds or the key was revoked for example, the last line of the reply is
+// `failed` and has the index of the first line that was not posted.
+// Whatever has no outcome, or one that failed, can be sent again with the
+// same keys; so can the whole stream.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/transactions/batch (the `PostBatch` operationId).
+func (c *Client) PostBatchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostBatchRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostBatch Move money many times
+//
+// Posts transactions in the order in which they stand, each with its own
+// idempotency key, as if each had been sent alone. The scope
+// `transactions:write` is needed, and a customer's key can post what it can
+// post alone.
+//
+// **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
+// reply is 200, and tells for each what came of it. What is `failed` was
+// not decided and is not remembered: it can be repaired and sent again
+// with the same key.
+//
+// With `atomic`, all transactions are posted or none. Where none is, the
+// reply is the problem of the first one that failed, with its `index`. If
+// that was a rejection, all of them are remembered as rejected, the others
+// with `batch_rejected`. A retry of an atomic batch must be the whole batch
+// as it was, and is answered as the first request was.
+//
+// **NDJSON** takes one transaction a line, of at most 64 KiB, and any number
+// of lines, and is never atomic. The reply is 200 and has a line for each,
+// in their order, and is written while the request is still being read.
+// Empty lines are skipped, but count. A client must read while it sends.
+// Where Saldo ends a stream before its end, because nothing came for 30
+// seconds or the key was revoked for example, the last line of the reply is
+// `failed` and has the index of the first line that was not posted.
+// Whatever has no outcome, or one that failed, can be sent again with the
+// same keys; so can the whole stream.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/transactions/batch (the `PostBatch` operationId).
+func (c *Client) PostBatch(ctx context.Context, body PostBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostBatchRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -928,7 +1650,7 @@ func NewCreateAccountKeyRequestWithBody(server string, account AccountPath, cont
 }
 
 // NewGetWalletRequest constructs an http.Request for the GetWallet method
-func NewGetWalletRequest(server string, account AccountPath, wallet WalletPath) (*http.Request, error) {
+func NewGetWalletRequest(server string, account AccountPath, wallet WalletPath, params *GetWalletParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -960,10 +1682,103 @@ func NewGetWalletRequest(server string, account AccountPath, wallet WalletPath) 
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.At != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "at", *params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tz != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tz", *params.Tz, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewPatchWalletRequest calls the generic PatchWallet builder with application/json body
+func NewPatchWalletRequest(server string, account AccountPath, wallet WalletPath, body PatchWalletJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchWalletRequestWithBody(server, account, wallet, "application/json", bodyReader)
+}
+
+// NewPatchWalletRequestWithBody constructs an http.Request for the PatchWallet method, with any body, and a specified content type
+func NewPatchWalletRequestWithBody(server string, account AccountPath, wallet WalletPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "account", account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int32"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "wallet", wallet, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/accounts/%s/wallets/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1022,6 +1837,146 @@ func NewPutWalletRequestWithBody(server string, account AccountPath, wallet Wall
 	return req, nil
 }
 
+// NewGetStatementRequest constructs an http.Request for the GetStatement method
+func NewGetStatementRequest(server string, account AccountPath, wallet WalletPath, params *GetStatementParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "account", account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int32"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "wallet", wallet, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/accounts/%s/wallets/%s/statement", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tz != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tz", *params.Tz, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetBalanceRequest constructs an http.Request for the GetBalance method
 func NewGetBalanceRequest(server string) (*http.Request, error) {
 	var err error
@@ -1044,6 +1999,427 @@ func NewGetBalanceRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListHoldsRequest constructs an http.Request for the ListHolds method
+func NewListHoldsRequest(server string, params *ListHoldsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Account != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Wallet != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wallet", *params.Wallet, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Reference != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reference", *params.Reference, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateHoldRequest calls the generic CreateHold builder with application/json body
+func NewCreateHoldRequest(server string, params *CreateHoldParams, body CreateHoldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateHoldRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateHoldRequestWithBody constructs an http.Request for the CreateHold method, with any body, and a specified content type
+func NewCreateHoldRequestWithBody(server string, params *CreateHoldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewSettleHoldsRequest calls the generic SettleHolds builder with application/json body
+func NewSettleHoldsRequest(server string, body SettleHoldsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSettleHoldsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSettleHoldsRequestWithBody constructs an http.Request for the SettleHolds method, with any body, and a specified content type
+func NewSettleHoldsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds/settle")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetHoldRequest constructs an http.Request for the GetHold method
+func NewGetHoldRequest(server string, id HoldPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCaptureHoldRequest calls the generic CaptureHold builder with application/json body
+func NewCaptureHoldRequest(server string, id HoldPath, params *CaptureHoldParams, body CaptureHoldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCaptureHoldRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCaptureHoldRequestWithBody constructs an http.Request for the CaptureHold method, with any body, and a specified content type
+func NewCaptureHoldRequestWithBody(server string, id HoldPath, params *CaptureHoldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds/%s/capture", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewExtendHoldRequest calls the generic ExtendHold builder with application/json body
+func NewExtendHoldRequest(server string, id HoldPath, params *ExtendHoldParams, body ExtendHoldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendHoldRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewExtendHoldRequestWithBody constructs an http.Request for the ExtendHold method, with any body, and a specified content type
+func NewExtendHoldRequestWithBody(server string, id HoldPath, params *ExtendHoldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewReleaseHoldRequest calls the generic ReleaseHold builder with application/json body
+func NewReleaseHoldRequest(server string, id HoldPath, params *ReleaseHoldParams, body ReleaseHoldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReleaseHoldRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewReleaseHoldRequestWithBody constructs an http.Request for the ReleaseHold method, with any body, and a specified content type
+func NewReleaseHoldRequestWithBody(server string, id HoldPath, params *ReleaseHoldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
 	}
 
 	return req, nil
@@ -1189,6 +2565,308 @@ func NewRevokeKeyRequest(server string, key KeyID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewPatchKeyRequest calls the generic PatchKey builder with application/json body
+func NewPatchKeyRequest(server string, key KeyID, body PatchKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchKeyRequestWithBody(server, key, "application/json", bodyReader)
+}
+
+// NewPatchKeyRequestWithBody constructs an http.Request for the PatchKey method, with any body, and a specified content type
+func NewPatchKeyRequestWithBody(server string, key KeyID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "key", key, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetTrialBalanceRequest constructs an http.Request for the GetTrialBalance method
+func NewGetTrialBalanceRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/trial-balance")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetUsageRequest constructs an http.Request for the GetUsage method
+func NewGetUsageRequest(server string, params *GetUsageParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/usage")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Group != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group", *params.Group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tz != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tz", *params.Tz, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Account != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFindTransactionsRequest constructs an http.Request for the FindTransactions method
+func NewFindTransactionsRequest(server string, params *FindTransactionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Reference != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reference", *params.Reference, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IdempotencyKey != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "idempotency_key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Account != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPostTransactionRequest calls the generic PostTransaction builder with application/json body
 func NewPostTransactionRequest(server string, params *PostTransactionParams, body PostTransactionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1238,6 +2916,46 @@ func NewPostTransactionRequestWithBody(server string, params *PostTransactionPar
 		req.Header.Set("Idempotency-Key", headerParam0)
 
 	}
+
+	return req, nil
+}
+
+// NewPostBatchRequest calls the generic PostBatch builder with application/json body
+func NewPostBatchRequest(server string, body PostBatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPostBatchRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPostBatchRequestWithBody constructs an http.Request for the PostBatch method, with any body, and a specified content type
+func NewPostBatchRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }

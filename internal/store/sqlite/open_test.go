@@ -389,7 +389,7 @@ func TestDamagedFile(t *testing.T) {
 				if err != nil {
 					continue // as it should be, where the damage is in what is read first
 				}
-				report, err := engine.Verify(ctx, store, nil)
+				report, err := engine.Verify(ctx, store, engine.VerifyOptions{})
 				if err == nil && report.ProblemCount == 0 {
 					t.Errorf("%s: the damaged ledger verifies: %+v", name, report)
 				}

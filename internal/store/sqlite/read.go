@@ -6,17 +6,21 @@ import (
 	"errors"
 	"time"
 
+	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
+var selectHolder = selectHolders + " WHERE a.id = ? ORDER BY w.service"
+
 const (
-	selectHolder      = selectHolders + " WHERE a.id = ? ORDER BY w.service"
 	selectTransaction = "SELECT " + transactionColumns + " FROM transactions WHERE id = ?"
+	selectHold        = "SELECT " + holdColumns + " FROM holds WHERE id = ?"
 )
 
 // readStatements are those that requests wait for, prepared once.
 type readStatements struct {
-	holder, holders, keyByDigest, keys, operatorKeys, transaction, entry, lastCommit *sql.Stmt
+	holder, holders, keyByDigest, keys, operatorKeys, transaction, byReference, byReferenceOf, entry, entries, causes, lastCommit,
+	hold, holds, holdsByReference, holdsByReferenceOf, dueHolds *sql.Stmt
 }
 
 func prepareReads(ctx context.Context, db *sql.DB) (readStatements, error) {
@@ -29,8 +33,24 @@ func prepareReads(ctx context.Context, db *sql.DB) (readStatements, error) {
 		&r.keys:         "SELECT " + keyColumns + " FROM keys WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?",
 		&r.operatorKeys: "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > ? ORDER BY id LIMIT ?",
 		&r.transaction:  selectTransaction,
-		&r.entry:        "SELECT " + entryColumns + " FROM entries WHERE account_id = ? AND service = ? AND version = ?",
-		&r.lastCommit:   "SELECT last_commit FROM clock",
+		&r.byReference: "SELECT " + transactionColumns + ` FROM transactions
+			WHERE reference = ? AND reference <> '' AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?`,
+		&r.byReferenceOf: "SELECT " + transactionColumns + ` FROM transactions
+			WHERE reference = ? AND reference <> '' AND (created_at, id) > (?, ?) AND account_id = ? ORDER BY created_at, id LIMIT ?`,
+		&r.entry: "SELECT " + entryColumns + " FROM entries WHERE account_id = ? AND service = ? AND version = ?",
+		&r.entries: "SELECT " + entryColumns + ` FROM entries
+			WHERE account_id = ? AND service = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?`,
+		&r.causes: "SELECT " + of("t", transactionColumns) + ` FROM entries AS e JOIN transactions AS t ON t.id = e.transaction_id
+			WHERE e.account_id = ? AND e.service = ? AND e.version > ? AND e.version <= ?`,
+		&r.lastCommit: "SELECT created_at FROM transactions ORDER BY seq DESC LIMIT 1",
+		&r.hold:       selectHold,
+		&r.holds: "SELECT " + holdColumns + ` FROM holds
+			WHERE account_id = ? AND service = ? AND state = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?`,
+		&r.holdsByReference: "SELECT " + holdColumns + ` FROM holds
+			WHERE reference = ? AND reference <> '' ORDER BY state = 'open' DESC, created_at DESC, id LIMIT ?`,
+		&r.holdsByReferenceOf: "SELECT " + holdColumns + ` FROM holds
+			WHERE reference = ? AND reference <> '' AND account_id = ? ORDER BY state = 'open' DESC, created_at DESC, id LIMIT ?`,
+		&r.dueHolds: "SELECT " + holdColumns + " FROM holds WHERE state = 'open' AND expires_at <= ? ORDER BY expires_at LIMIT ?",
 	} {
 		var err error
 		if *statement, err = db.PrepareContext(ctx, text); err != nil {
@@ -86,16 +106,10 @@ func (s *Store) Keys(ctx context.Context, owner ledger.AccountID, after string, 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var keys []*ledger.Key
-	for rows.Next() {
-		key, err := scanKey(rows)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, rows.Err()
+	return collect(rows, func(row scanner, into **ledger.Key) (err error) {
+		*into, err = scanKey(row)
+		return err
+	})
 }
 
 // Transaction reads a decided transaction.
@@ -108,10 +122,116 @@ func (s *Store) Transaction(ctx context.Context, id ledger.TransactionID) (*ledg
 	return &found, err
 }
 
+// TransactionsByReference lists the transactions with a reference, oldest first.
+func (s *Store) TransactionsByReference(ctx context.Context, account ledger.AccountID, reference string, after engine.Place, limit int) ([]*ledger.Transaction, error) {
+	created := after.CreatedAt.UnixMicro()
+	if account == ledger.Operator {
+		return list(ctx, s.read.byReference, scanTransaction, reference, created, after.ID[:], limit)
+	}
+	return list(ctx, s.read.byReferenceOf, scanTransaction, reference, created, after.ID[:], int64(account), limit)
+}
+
+// Hold reads a hold.
+func (s *Store) Hold(ctx context.Context, id ledger.TransactionID) (*ledger.Hold, error) {
+	var found ledger.Hold
+	err := scanHold(s.read.hold.QueryRowContext(ctx, id[:]), &found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ledger.Errorf(ledger.NotFound, "there is no hold %s", id)
+	}
+	return &found, err
+}
+
+// Holds lists the holds of a wallet in one state, oldest first.
+func (s *Store) Holds(ctx context.Context, wallet ledger.WalletRef, state ledger.HoldState, after engine.Place, limit int) ([]*ledger.Hold, error) {
+	return list(ctx, s.read.holds, scanHold, int64(wallet.Account), string(wallet.Service), string(state),
+		after.CreatedAt.UnixMicro(), after.ID[:], limit)
+}
+
+// HoldsByReference finds the holds with each reference.
+func (s *Store) HoldsByReference(ctx context.Context, wanted []engine.HoldReference, limit int) ([][]*ledger.Hold, error) {
+	found := make([][]*ledger.Hold, len(wanted))
+	for i, want := range wanted {
+		var err error
+		if want.Account == ledger.Operator {
+			found[i], err = list(ctx, s.read.holdsByReference, scanHold, want.Reference, limit)
+		} else {
+			found[i], err = list(ctx, s.read.holdsByReferenceOf, scanHold, want.Reference, int64(want.Account), limit)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// DueHolds lists open holds that expire at a time or before it.
+func (s *Store) DueHolds(ctx context.Context, at time.Time, limit int) ([]*ledger.Hold, error) {
+	return list(ctx, s.read.dueHolds, scanHold, at.UnixMicro(), limit)
+}
+
+// Entry reads the entry at a place in a wallet's chain.
+func (s *Store) Entry(ctx context.Context, wallet ledger.WalletRef, version int64) (*ledger.Entry, error) {
+	var found ledger.Entry
+	err := scanEntry(s.read.entry.QueryRowContext(ctx, int64(wallet.Account), string(wallet.Service), version), &found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ledger.Errorf(ledger.NotFound, "wallet %s of account %d has no entry %d", wallet.Service, wallet.Account, version)
+	}
+	return &found, err
+}
+
+// Entries lists a wallet's entries with what caused them.
+func (s *Store) Entries(ctx context.Context, wallet ledger.WalletRef, after, until int64, limit int) ([]engine.EntryRow, error) {
+	rows, err := s.read.entries.QueryContext(ctx, int64(wallet.Account), string(wallet.Service), after, until, limit)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := collect(rows, scanEntryRow)
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	rows, err = s.read.causes.QueryContext(ctx, int64(wallet.Account), string(wallet.Service), after, entries[len(entries)-1].Version)
+	if err != nil {
+		return nil, err
+	}
+	causes, err := collect(rows, scanTransaction)
+	link(entries, causes)
+	return entries, err
+}
+
+// list reads the rows of a statement, which names its own limit.
+func list[T any](ctx context.Context, statement *sql.Stmt, scan func(scanner, *T) error, args ...any) ([]*T, error) {
+	rows, err := statement.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(row scanner, into **T) error {
+		*into = new(T)
+		return scan(row, *into)
+	})
+}
+
+// collect reads all rows, and closes them.
+func collect[T any](rows *sql.Rows, scan func(scanner, *T) error) ([]T, error) {
+	defer rows.Close()
+	var found []T
+	for rows.Next() {
+		var row T
+		if err := scan(rows, &row); err != nil {
+			return nil, err
+		}
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
+
 // LastCommit is the time of the latest transaction, zero in an empty ledger.
 func (s *Store) LastCommit(ctx context.Context) (time.Time, error) {
 	var last int64
-	if err := s.read.lastCommit.QueryRowContext(ctx).Scan(&last); err != nil || last == 0 {
+	err := s.read.lastCommit.QueryRowContext(ctx).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
 		return time.Time{}, err
 	}
 	return fromMicro(last), nil

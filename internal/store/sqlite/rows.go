@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
@@ -19,17 +20,31 @@ import (
 type scanner interface{ Scan(dest ...any) error }
 
 const (
-	walletColumns      = "account_id, service, balance, held, credit_limit, version, head"
-	keyColumns         = "id, digest, last4, coalesce(account_id, 0), scopes, allow_list, expires_at, revoked_at, created_at"
+	walletColumns = "balance, held, credit_limit, suspended, min_amount, max_amount, daily_cap, monthly_cap, " +
+		"spent_on, spent_today, spent_month, version, head"
+	keyColumns = "id, digest, last4, coalesce(account_id, 0), scopes, allow_list, daily_cap, monthly_cap, " +
+		"spent_on, spent_today, spent_month, expires_at, revoked_at, created_at"
 	transactionColumns = "id, scope, idempotency_key, request_hash, kind, account_id, service, to_account_id, to_service, " +
-		"amount, reference, metadata, rejection, balance, held, available, version, to_version, created_at"
+		"amount, parent, expires_in, final, batch, reference, metadata, rejection, moved, balance, held, available, " +
+		"daily_left, monthly_left, remaining, expires_at, version, to_version, created_at"
 	entryColumns = "account_id, service, version, transaction_id, amount, balance, held, created_at, hash"
+	holdColumns  = "id, account_id, service, scope, key_id, reference, state, amount, captured, remaining, created_at, expires_at, closed_at"
 )
+
+// of puts the name of a table before each of a list of columns.
+func of(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+}
+
+// values is the list of n parameters of an INSERT.
+func values(columns string) string {
+	return "(" + columns + ") VALUES (?" + strings.Repeat(", ?", strings.Count(columns, ",")) + ")"
+}
 
 // selectHolders reads accounts with their wallets, a row for each wallet: in one
 // statement, so that they are of one state of the ledger. Every account has wallets.
-const selectHolders = `SELECT a.id, a.name, a.currency, a.status, coalesce(a.external_reference, ''), a.metadata, a.created_at,
-	w.service, w.balance, w.held, w.credit_limit, w.version, w.head
+var selectHolders = `SELECT a.id, a.name, a.currency, a.status, coalesce(a.external_reference, ''), a.metadata, a.time_zone, a.charge_on,
+	a.created_at, w.service, ` + of("w", walletColumns) + `
 	FROM accounts AS a JOIN wallets AS w ON w.account_id = a.id`
 
 // readHolders reads the rows of selectHolders.
@@ -43,11 +58,10 @@ func readHolders(ctx context.Context, statement *sql.Stmt, args ...any) ([]*ledg
 	for rows.Next() {
 		var a ledger.Account
 		var w ledger.Wallet
-		var metadata string
+		var metadata, chargeOn string
 		var created int64
-		var head sql.RawBytes
-		err := rows.Scan(&a.ID, &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &created,
-			&w.Service, &w.Balance, &w.Held, &w.CreditLimit, &w.Version, &head)
+		err := scanWallet(rows, &w, &a.ID, &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn,
+			&created, &w.Service)
 		if err != nil {
 			return nil, err
 		}
@@ -56,10 +70,10 @@ func readHolders(ctx context.Context, statement *sql.Stmt, args ...any) ([]*ledg
 			if a.Metadata, err = decodeMetadata(metadata); err != nil {
 				return nil, err
 			}
+			for state := range strings.FieldsSeq(chargeOn) {
+				a.ChargeOn = append(a.ChargeOn, ledger.DeliveryState(state))
+			}
 			holders = append(holders, &ledger.Holder{Account: a})
-		}
-		if err := copyBytes(w.Head[:], head); err != nil {
-			return nil, err
 		}
 		w.Account = a.ID
 		holder := holders[len(holders)-1]
@@ -68,28 +82,38 @@ func readHolders(ctx context.Context, statement *sql.Stmt, args ...any) ([]*ledg
 	return holders, rows.Err()
 }
 
-func scanWallet(row scanner, w *ledger.Wallet, more ...any) error {
-	var head []byte
-	dest := append([]any{&w.Account, &w.Service, &w.Balance, &w.Held, &w.CreditLimit, &w.Version, &head}, more...)
-	if err := row.Scan(dest...); err != nil {
+// scanWallet reads walletColumns, after what stands before them.
+func scanWallet(row scanner, w *ledger.Wallet, before ...any) error {
+	var head sql.RawBytes
+	err := row.Scan(append(before, &w.Balance, &w.Held, &w.CreditLimit, &w.Suspended, &w.MinAmount, &w.MaxAmount, &w.Caps.Daily, &w.Caps.Monthly,
+		&w.Spent.Day, &w.Spent.Today, &w.Spent.InMonth, &w.Version, &head)...)
+	if err != nil {
 		return err
 	}
 	return copyBytes(w.Head[:], head)
 }
 
+// settingsArgs are the columns of a wallet that the operator sets.
+func settingsArgs(s *ledger.Settings) []any {
+	return []any{int64(s.CreditLimit), s.Suspended, int64(s.MinAmount), int64(s.MaxAmount), int64(s.Caps.Daily), int64(s.Caps.Monthly)}
+}
+
 func scanTransaction(row scanner, t *ledger.Transaction) error {
-	var id, hash []byte
+	var id, hash, parent, batch []byte
 	var metadata string
-	var created int64
+	var expiresIn, created int64
+	var expiresAt sql.NullInt64
 	err := row.Scan(&id, &t.Scope, &t.IdempotencyKey, &hash, &t.Kind, &t.Wallet.Account, &t.Wallet.Service,
-		&t.To.Account, &t.To.Service, &t.Amount, &t.Reference, &metadata, &t.Rejection,
-		&t.Balance, &t.Held, &t.Available, &t.Version, &t.ToVersion, &created)
+		&t.To.Account, &t.To.Service, &t.Amount, &parent, &expiresIn, &t.Final, &batch, &t.Reference, &metadata, &t.Rejection,
+		&t.Moved, &t.Balance, &t.Held, &t.Available, &t.CapLeft.Daily, &t.CapLeft.Monthly, &t.Remaining, &expiresAt,
+		&t.Version, &t.ToVersion, &created)
 	if err != nil {
 		return err
 	}
-	t.CreatedAt = fromMicro(created)
+	t.ExpiresIn = time.Duration(expiresIn) * time.Second
+	t.ExpiresAt, t.CreatedAt = fromNull(expiresAt), fromMicro(created)
 	t.Metadata, err = decodeMetadata(metadata)
-	return errors.Join(err, copyBytes(t.ID[:], id), copyBytes(t.RequestHash[:], hash))
+	return errors.Join(err, copyBytes(t.ID[:], id), copyBytes(t.RequestHash[:], hash), copyID(&t.Parent, parent), copyID(&t.Batch, batch))
 }
 
 func transactionArgs(t *ledger.Transaction) ([]any, error) {
@@ -100,9 +124,48 @@ func transactionArgs(t *ledger.Transaction) ([]any, error) {
 	return []any{
 		t.ID[:], int64(t.Scope), t.IdempotencyKey, t.RequestHash[:], string(t.Kind),
 		int64(t.Wallet.Account), string(t.Wallet.Service), int64(t.To.Account), string(t.To.Service),
-		int64(t.Amount), t.Reference, metadata, string(t.Rejection),
-		int64(t.Balance), int64(t.Held), int64(t.Available), t.Version, t.ToVersion, t.CreatedAt.UnixMicro(),
+		int64(t.Amount), idArg(&t.Parent), int64(t.ExpiresIn / time.Second), t.Final, idArg(&t.Batch),
+		t.Reference, metadata, string(t.Rejection), int64(t.Moved),
+		int64(t.Balance), int64(t.Held), int64(t.Available), int64(t.CapLeft.Daily), int64(t.CapLeft.Monthly),
+		int64(t.Remaining), toNull(t.ExpiresAt), t.Version, t.ToVersion, t.CreatedAt.UnixMicro(),
 	}, nil
+}
+
+// idArg is an id, or NULL for the zero one.
+func idArg(id *ledger.TransactionID) any {
+	if id.IsZero() {
+		return nil
+	}
+	return id[:]
+}
+
+// copyID is copyBytes for an id that may be NULL.
+func copyID(dest *ledger.TransactionID, src []byte) error {
+	if src == nil {
+		*dest = ledger.TransactionID{}
+		return nil
+	}
+	return copyBytes(dest[:], src)
+}
+
+func scanHold(row scanner, h *ledger.Hold) error {
+	var id []byte
+	var created, expires int64
+	var closed sql.NullInt64
+	err := row.Scan(&id, &h.Account, &h.Service, &h.Scope, &h.Key, &h.Reference, &h.State, &h.Amount, &h.Captured, &h.Remaining,
+		&created, &expires, &closed)
+	if err != nil {
+		return err
+	}
+	h.CreatedAt, h.ExpiresAt, h.ClosedAt = fromMicro(created), fromMicro(expires), fromNull(closed)
+	return copyBytes(h.ID[:], id)
+}
+
+func holdArgs(h *ledger.Hold) []any {
+	return []any{
+		h.ID[:], int64(h.Account), string(h.Service), int64(h.Scope), h.Key, h.Reference, string(h.State),
+		int64(h.Amount), int64(h.Captured), int64(h.Remaining), h.CreatedAt.UnixMicro(), h.ExpiresAt.UnixMicro(), toNull(h.ClosedAt),
+	}
 }
 
 func scanEntry(row scanner, e *ledger.Entry) error {
@@ -114,6 +177,19 @@ func scanEntry(row scanner, e *ledger.Entry) error {
 	}
 	e.CreatedAt = fromMicro(created)
 	return errors.Join(copyBytes(e.Transaction[:], transaction), copyBytes(e.Hash[:], hash))
+}
+
+func scanEntryRow(row scanner, e *engine.EntryRow) error { return scanEntry(row, &e.Entry) }
+
+// link gives entries the transactions that caused them.
+func link(entries []engine.EntryRow, causes []ledger.Transaction) {
+	byID := make(map[ledger.TransactionID]*ledger.Transaction, len(causes))
+	for i := range causes {
+		byID[causes[i].ID] = &causes[i]
+	}
+	for i := range entries {
+		entries[i].Cause = byID[entries[i].Transaction]
+	}
 }
 
 func entryArgs(e *ledger.Entry) []any {
@@ -129,7 +205,8 @@ func scanKey(row scanner) (*ledger.Key, error) {
 	var scopes, networks string
 	var expires, revoked sql.NullInt64
 	var created int64
-	err := row.Scan(&k.ID, &digest, &k.Last4, &k.Account, &scopes, &networks, &expires, &revoked, &created)
+	err := row.Scan(&k.ID, &digest, &k.Last4, &k.Account, &scopes, &networks, &k.Caps.Daily, &k.Caps.Monthly,
+		&k.Spent.Day, &k.Spent.Today, &k.Spent.InMonth, &expires, &revoked, &created)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +236,18 @@ func keyArgs(k *ledger.Key) []any {
 	owner := sql.NullInt64{Int64: int64(k.Account), Valid: k.Account != ledger.Operator}
 	return []any{
 		k.ID, k.Digest[:], k.Last4, owner, strings.Join(scopes, " "), strings.Join(networks, " "),
+		int64(k.Caps.Daily), int64(k.Caps.Monthly), int64(k.Spent.Day), int64(k.Spent.Today), int64(k.Spent.InMonth),
 		toNull(k.ExpiresAt), toNull(k.RevokedAt), k.CreatedAt.UnixMicro(),
 	}
+}
+
+// encodeStates is the column of an account's charging states.
+func encodeStates(states []ledger.DeliveryState) string {
+	names := make([]string, len(states))
+	for i, state := range states {
+		names[i] = string(state)
+	}
+	return strings.Join(names, " ")
 }
 
 // encodeMetadata gives "" for no metadata, the usual case, to keep rows short.

@@ -81,7 +81,7 @@ func TestSettingsAreInForce(t *testing.T) {
 			}
 		}
 		for _, statement := range []string{
-			"INSERT INTO clock (id, last_commit) VALUES (1, 1)", "UPDATE accounts SET name = 'x'", "DELETE FROM wallets", "CREATE TABLE x (y)",
+			"INSERT INTO refunds (charge_id, refunded) VALUES (zeroblob(16), 1)", "UPDATE accounts SET name = 'x'", "DELETE FROM wallets", "CREATE TABLE x (y)",
 			// Nor can it be talked into writing.
 			"PRAGMA query_only = 0; UPDATE accounts SET name = 'x'",
 		} {
@@ -109,7 +109,7 @@ func TestFailedCommitIsUnknown(t *testing.T) {
 		// A deferred constraint is checked by COMMIT, which then fails and leaves the transaction open.
 		for _, statement := range []string{
 			"PRAGMA defer_foreign_keys = 1",
-			"INSERT INTO wallets VALUES (99, 'sms', 0, 0, 0, 0, zeroblob(32))",
+			"INSERT INTO wallets VALUES (99, 'sms', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, zeroblob(32))",
 		} {
 			if _, err := store.writer.conn.ExecContext(ctx, statement); err != nil {
 				t.Errorf("%s: %v", statement, err)
@@ -151,9 +151,11 @@ func TestUnreadableRows(t *testing.T) {
 		}
 	}
 	exec("PRAGMA ignore_check_constraints = 1")
-	exec("INSERT INTO accounts VALUES (1, 'x', 'CNY', 'active', NULL, '{broken', 0), (2, 'x', 'CNY', 'active', NULL, '', 0), (1 << 40, 'x', 'CNY', 'active', NULL, '', 0)")
-	exec("INSERT INTO wallets VALUES (1, 'sms', 0, 0, 0, 0, zeroblob(32)), (2, 'sms', 0, 0, 0, 0, x'01'), (1 << 40, 'sms', 0, 0, 0, 0, zeroblob(32))")
-	exec("INSERT INTO keys VALUES ('k', zeroblob(32), '', NULL, 'admin', '10.0.0.0/8 nonsense', NULL, NULL, 0)")
+	exec(`INSERT INTO accounts VALUES (1, 'x', 'CNY', 'active', NULL, '{broken', '', '', 0), (2, 'x', 'CNY', 'active', NULL, '', '', '', 0),
+		(1 << 40, 'x', 'CNY', 'active', NULL, '', '', '', 0)`)
+	exec(`INSERT INTO wallets VALUES (1, 'sms', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, zeroblob(32)), (2, 'sms', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, x'01'),
+		(1 << 40, 'sms', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, zeroblob(32))`)
+	exec("INSERT INTO keys VALUES ('k', zeroblob(32), '', NULL, 'admin', '10.0.0.0/8 nonsense', 0, 0, 0, 0, 0, NULL, NULL, 0)")
 	for _, id := range []ledger.AccountID{1, 2} {
 		if holder, err := store.Holder(ctx, id); err == nil {
 			t.Errorf("account %d was read as %+v", id, holder)

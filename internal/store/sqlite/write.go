@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
@@ -23,9 +20,9 @@ type writer struct {
 	turn     chan struct{} // holds one token: whoever has it writes
 	prepared []*sql.Stmt   // all of these:
 	begin, commit, rollback,
-	holder, decided, decidedOne,
-	insertTransaction, insertEntry, updateWallet,
-	systemTotal, setSystemTotal, setClock *sql.Stmt
+	holder, decided, decidedOne, hold, refunded, key,
+	insertTransaction, insertEntry, updateWallet, putHold, putRefunded, updateKey,
+	systemTotal, setSystemTotal *sql.Stmt
 }
 
 func openWriter(ctx context.Context, path string) (_ *writer, err error) {
@@ -56,13 +53,22 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 		&w.holder:            selectHolder,
 		&w.decided:           selectDecided(decidedChunk),
 		&w.decidedOne:        selectDecided(1),
-		&w.insertTransaction: "INSERT INTO transactions (" + transactionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		&w.insertEntry:       "INSERT INTO entries (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		&w.updateWallet:      "UPDATE wallets SET balance = ?, held = ?, version = ?, head = ? WHERE account_id = ? AND service = ?",
-		&w.systemTotal:       "SELECT total FROM system_accounts WHERE account = ? AND currency = ?",
+		&w.hold:              selectHold,
+		&w.refunded:          "SELECT refunded FROM refunds WHERE charge_id = ?",
+		&w.key:               "SELECT " + keyColumns + " FROM keys WHERE id = ?",
+		&w.insertTransaction: "INSERT INTO transactions " + values(transactionColumns),
+		&w.insertEntry:       "INSERT INTO entries " + values(entryColumns),
+		&w.updateWallet: `UPDATE wallets SET balance = ?, held = ?, spent_on = ?, spent_today = ?, spent_month = ?, version = ?, head = ?
+			WHERE account_id = ? AND service = ?`,
+		&w.putHold: "INSERT INTO holds " + values(holdColumns) + ` ON CONFLICT (id) DO UPDATE SET
+			state = excluded.state, captured = excluded.captured, remaining = excluded.remaining,
+			expires_at = excluded.expires_at, closed_at = excluded.closed_at`,
+		&w.putRefunded: `INSERT INTO refunds (charge_id, refunded) VALUES (?, ?)
+			ON CONFLICT (charge_id) DO UPDATE SET refunded = excluded.refunded`,
+		&w.updateKey:   "UPDATE keys SET spent_on = ?, spent_today = ?, spent_month = ? WHERE id = ?",
+		&w.systemTotal: "SELECT total FROM system_accounts WHERE account = ? AND currency = ?",
 		&w.setSystemTotal: `INSERT INTO system_accounts (account, currency, total) VALUES (?, ?, ?)
 			ON CONFLICT (account, currency) DO UPDATE SET total = excluded.total`,
-		&w.setClock: "UPDATE clock SET last_commit = ?",
 	} {
 		if *statement, err = w.conn.PrepareContext(ctx, text); err != nil {
 			return nil, err
@@ -151,6 +157,9 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 	return holders, nil
 }
 
+// Latest is nothing: no other process writes this file.
+func (*tx) Latest() time.Time { return time.Time{} }
+
 // decidedChunk is how many ids one look-up takes. A look-up finds nothing as a
 // rule, so most of its cost is that of the statement, and is shared.
 const decidedChunk = 32
@@ -198,158 +207,43 @@ func readDecided(ctx context.Context, statement *sql.Stmt, args []any, into map[
 	return rows.Err()
 }
 
-// Append writes row by row: a statement of many rows was no faster here,
-// because there is no network between the statements.
-func (t *tx) Append(ctx context.Context, batch *engine.Batch) error {
-	for _, transaction := range batch.Transactions {
-		args, err := transactionArgs(transaction)
-		if err != nil {
-			return err
-		}
-		if _, err := t.insertTransaction.ExecContext(ctx, args...); err != nil {
-			return fmt.Errorf("insert transaction %s: %w", transaction.ID, err)
-		}
-	}
-	for i := range batch.Entries {
-		if _, err := t.insertEntry.ExecContext(ctx, entryArgs(&batch.Entries[i])...); err != nil {
-			return fmt.Errorf("insert entry of transaction %s: %w", batch.Entries[i].Transaction, err)
+func (t *tx) Holds(ctx context.Context, ids []ledger.TransactionID) (map[ledger.TransactionID]*ledger.Hold, error) {
+	holds := make(map[ledger.TransactionID]*ledger.Hold, len(ids))
+	for i := range ids {
+		hold := new(ledger.Hold)
+		err := scanHold(t.hold.QueryRowContext(ctx, ids[i][:]), hold)
+		if err == nil {
+			holds[hold.ID] = hold
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
 		}
 	}
-	for _, wallet := range batch.Wallets {
-		_, err := t.updateWallet.ExecContext(ctx, int64(wallet.Balance), int64(wallet.Held), wallet.Version, wallet.Head[:],
-			int64(wallet.Account), string(wallet.Service))
-		if err != nil {
-			return fmt.Errorf("update wallet %s of account %d: %w", wallet.Service, wallet.Account, err)
+	return holds, nil
+}
+
+func (t *tx) Refunded(ctx context.Context, charges []ledger.TransactionID) (map[ledger.TransactionID]ledger.Amount, error) {
+	refunded := make(map[ledger.TransactionID]ledger.Amount, len(charges))
+	for i := range charges {
+		var amount ledger.Amount
+		err := t.refunded.QueryRowContext(ctx, charges[i][:]).Scan(&amount)
+		if err == nil {
+			refunded[charges[i]] = amount
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
 		}
 	}
-	for i := range batch.System {
-		if err := t.addSystem(ctx, &batch.System[i]); err != nil {
-			return fmt.Errorf("add to system account %s: %w", batch.System[i].Account, err)
+	return refunded, nil
+}
+
+func (t *tx) LockKeys(ctx context.Context, ids []string) (map[string]*ledger.Key, error) {
+	keys := make(map[string]*ledger.Key, len(ids))
+	for _, id := range ids {
+		key, err := scanKey(t.key.QueryRowContext(ctx, id))
+		if err == nil {
+			keys[id] = key
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
 		}
 	}
-	if len(batch.Transactions) == 0 {
-		return nil
-	}
-	// All of a batch have one time.
-	_, err := t.setClock.ExecContext(ctx, batch.Transactions[0].CreatedAt.UnixMicro())
-	return err
-}
-
-func (t *tx) addSystem(ctx context.Context, add *engine.SystemTotal) error {
-	var total ledger.Total
-	var text string
-	err := t.systemTotal.QueryRowContext(ctx, string(add.Account), add.Currency).Scan(&text)
-	if err == nil {
-		total, err = ledger.ParseTotal(text)
-	}
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	total.AddTotal(&add.Total)
-	_, err = t.setSystemTotal.ExecContext(ctx, string(add.Account), add.Currency, total.Millionths())
-	return err
-}
-
-func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
-	metadata, err := encodeMetadata(holder.Metadata)
-	if err != nil {
-		return err
-	}
-	if holder.ID == 0 {
-		if holder.ID, err = t.freeAccountID(ctx); err != nil {
-			return err
-		}
-	}
-	_, err = t.conn.ExecContext(ctx, `INSERT INTO accounts (id, name, currency, status, external_reference, metadata, created_at)
-		VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?)`,
-		int64(holder.ID), holder.Name, holder.Currency, string(holder.Status), holder.ExternalReference, metadata, holder.CreatedAt.UnixMicro())
-	if err != nil {
-		return taken(err, map[string]string{
-			"accounts.id":                 fmt.Sprintf("account %d exists already", holder.ID),
-			"accounts.external_reference": "another account has this external reference",
-		})
-	}
-	for i := range holder.Wallets {
-		holder.Wallets[i].Account = holder.ID
-		if err := t.InsertWallet(ctx, &holder.Wallets[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// firstAccountID is where chosen ids begin; below is room for the operator's own.
-const firstAccountID = 10000
-
-// freeAccountID is one above the highest id in use, or, when an operator chose
-// ids up to the very end, the lowest that is free from firstAccountID on.
-func (t *tx) freeAccountID(ctx context.Context) (ledger.AccountID, error) {
-	var id int64
-	err := t.conn.QueryRowContext(ctx, `SELECT max(coalesce(max(id), 0) + 1, ?) FROM accounts`, firstAccountID).Scan(&id)
-	if err == nil && id > int64(ledger.MaxAccountID) {
-		err = t.conn.QueryRowContext(ctx, `SELECT coalesce(min(id), 0) FROM
-			(SELECT ? AS id UNION ALL SELECT id + 1 FROM accounts WHERE id >= ? AND id < ?) AS next
-			WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.id = next.id)`,
-			firstAccountID, firstAccountID, int64(ledger.MaxAccountID)).Scan(&id)
-		if err == nil && id == 0 {
-			return 0, ledger.Errorf(ledger.Conflict, "no account id is free")
-		}
-	}
-	return ledger.AccountID(id), err
-}
-
-func (t *tx) UpdateAccount(ctx context.Context, a *ledger.Account) error {
-	metadata, err := encodeMetadata(a.Metadata)
-	if err != nil {
-		return err
-	}
-	_, err = t.conn.ExecContext(ctx, `UPDATE accounts SET name = ?, status = ?, external_reference = nullif(?, ''), metadata = ? WHERE id = ?`,
-		a.Name, string(a.Status), a.ExternalReference, metadata, int64(a.ID))
-	return taken(err, map[string]string{"accounts.external_reference": "another account has this external reference"})
-}
-
-func (t *tx) InsertWallet(ctx context.Context, w *ledger.Wallet) error {
-	_, err := t.conn.ExecContext(ctx, "INSERT INTO wallets ("+walletColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
-		int64(w.Account), string(w.Service), int64(w.Balance), int64(w.Held), int64(w.CreditLimit), w.Version, w.Head[:])
-	return err
-}
-
-func (t *tx) SetCreditLimit(ctx context.Context, ref ledger.WalletRef, limit ledger.Amount) error {
-	_, err := t.conn.ExecContext(ctx, "UPDATE wallets SET credit_limit = ? WHERE account_id = ? AND service = ?",
-		int64(limit), int64(ref.Account), string(ref.Service))
-	return err
-}
-
-func (t *tx) InsertKey(ctx context.Context, key *ledger.Key) error {
-	_, err := t.conn.ExecContext(ctx, `INSERT INTO keys (id, digest, last4, account_id, scopes, allow_list, expires_at, revoked_at, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, keyArgs(key)...)
-	return taken(err, map[string]string{
-		"keys.id":     fmt.Sprintf("key %s exists already", key.ID),
-		"keys.digest": "this pair of id and secret reads the same as that of another key",
-	})
-}
-
-func (t *tx) RevokeKey(ctx context.Context, id string, at time.Time) (*ledger.Key, error) {
-	key, err := scanKey(t.conn.QueryRowContext(ctx,
-		"UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING "+keyColumns, at.UnixMicro(), id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ledger.Errorf(ledger.NotFound, "there is no such key")
-	}
-	return key, err
-}
-
-// taken turns a violated uniqueness into a Conflict with the message for its
-// column. SQLite names the column in its text alone, in a form it keeps stable.
-func taken(err error, messages map[string]string) error {
-	var failure *sqlite.Error
-	if !errors.As(err, &failure) ||
-		failure.Code() != sqlite3.SQLITE_CONSTRAINT_UNIQUE && failure.Code() != sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
-		return err
-	}
-	for column, message := range messages {
-		if strings.Contains(failure.Error(), column) {
-			return ledger.Errorf(ledger.Conflict, "%s", message)
-		}
-	}
-	return err
+	return keys, nil
 }

@@ -61,6 +61,14 @@ func testAccounts(s *suite) {
 		account(9, func(h *ledger.Holder) { h.ExternalReference = "a " }),
 		account(10, func(h *ledger.Holder) { h.ExternalReference = "e\u0301" }),
 		account(11, func(h *ledger.Holder) { h.ExternalReference = "\u00e9" }),
+		account(12, func(h *ledger.Holder) { h.TimeZone, h.ChargeOn = "", nil }),
+		account(13, func(h *ledger.Holder) {
+			h.TimeZone, h.ChargeOn = strings.Repeat("z", ledger.MaxTimeZone), ledger.DeliveryStates
+		}),
+		// The order of states is the operator's.
+		account(14, func(h *ledger.Holder) {
+			h.ChargeOn = []ledger.DeliveryState{ledger.Unknown, ledger.Delivered, ledger.Enroute}
+		}),
 		account(ledger.MaxAccountID),
 	}
 	for i, text := range unusualText {
@@ -77,9 +85,11 @@ func testAccounts(s *suite) {
 	}
 
 	// No metadata and empty metadata are one thing, or a reply would differ
-	// before and after a restart.
+	// before and after a restart. So are no states and empty states.
 	s.insert(account(50, func(h *ledger.Holder) { h.Metadata = ledger.Metadata{} }))
 	check(s, "empty metadata", s.holder(50), account(50))
+	s.insert(account(51, func(h *ledger.Holder) { h.ChargeOn = []ledger.DeliveryState{} }))
+	check(s, "empty states", s.holder(51), account(51, func(h *ledger.Holder) { h.ChargeOn = nil }))
 }
 
 func testAccountConflicts(s *suite) {
@@ -133,6 +143,10 @@ func testUpdateAccount(s *suite) {
 		func(a *ledger.Account) { a.ExternalReference = "" },
 		func(a *ledger.Account) { a.Metadata = ledger.Metadata{"a": "b", "c": ""} },
 		func(a *ledger.Account) { a.Metadata = nil },
+		func(a *ledger.Account) { a.TimeZone = "Asia/Ho_Chi_Minh" },
+		func(a *ledger.Account) { a.TimeZone = "" },
+		func(a *ledger.Account) { a.ChargeOn = []ledger.DeliveryState{ledger.Undeliverable, ledger.Accepted} },
+		func(a *ledger.Account) { a.ChargeOn = nil },
 	} {
 		want := clone(s.holder(7))
 		change(&want.Account)
@@ -251,8 +265,11 @@ func testWallets(s *suite) {
 	s.open()
 	highest := ledger.MaxAmount
 	want := account(7, func(h *ledger.Holder) {
-		h.Wallets[0] = ledger.Wallet{WalletRef: h.Wallets[0].WalletRef, Balance: highest, Version: 1<<63 - 1, Head: ledger.Hash{1, 31: 255}}
-		h.Wallets[1] = ledger.Wallet{WalletRef: h.Wallets[1].WalletRef, Balance: -highest, CreditLimit: highest}
+		h.Wallets[0] = ledger.Wallet{
+			WalletRef: h.Wallets[0].WalletRef, Balance: highest, Version: 1<<63 - 1, Head: ledger.Hash{1, 31: 255},
+			Spent: ledger.Spent{Day: 99991231, Today: highest, InMonth: highest - 1},
+		}
+		h.Wallets[1] = ledger.Wallet{WalletRef: h.Wallets[1].WalletRef, Balance: -highest, Settings: ledger.Settings{CreditLimit: highest}}
 	})
 	s.insert(want)
 	check(s, "account", s.holder(7), want)
@@ -261,19 +278,22 @@ func testWallets(s *suite) {
 	// language thinks of '-', '_' and digits.
 	services := []ledger.Service{"a", "a-", "a-b", "a1", "a1b", "a_", "a_b", "aa", "ab", "z", ledger.Service(strings.Repeat("w", ledger.MaxServiceLen))}
 	for _, i := range []int{5, 3, 10, 0, 7, 9, 1, 2, 8, 6, 4} {
-		wallet := ledger.Wallet{WalletRef: ledger.WalletRef{Account: 7, Service: services[i]}, Held: highest, CreditLimit: highest}
+		wallet := ledger.Wallet{WalletRef: ledger.WalletRef{Account: 7, Service: services[i]}, Held: highest, Settings: everySetting(highest)}
 		s.write(func(tx engine.Tx) error { return tx.InsertWallet(s.Context(), &wallet) })
 		want.Wallets = append(want.Wallets, wallet)
 	}
 	slices.SortFunc(want.Wallets, func(a, b ledger.Wallet) int { return strings.Compare(string(a.Service), string(b.Service)) })
 	check(s, "account", s.holder(7), want)
 
-	for _, limit := range []ledger.Amount{1, 0, highest - 1} {
+	for _, settings := range []ledger.Settings{
+		{CreditLimit: 1}, {Suspended: true}, {MinAmount: 2}, {MaxAmount: 3}, {Caps: ledger.Caps{Daily: 4}}, {Caps: ledger.Caps{Monthly: 5}},
+		{}, everySetting(7),
+	} {
 		s.write(func(tx engine.Tx) error {
-			return tx.SetCreditLimit(s.Context(), ledger.WalletRef{Account: 7, Service: "a_b"}, limit)
+			return tx.UpdateWallet(s.Context(), ledger.WalletRef{Account: 7, Service: "a_b"}, &settings)
 		})
 		wallet, _ := want.Wallet("a_b")
-		wallet.CreditLimit = limit
+		wallet.Settings = settings
 		check(s, "account", s.holder(7), want)
 	}
 	s.reopen()
@@ -293,10 +313,42 @@ func testWallets(s *suite) {
 	check(s, "account after failed writes", s.holder(7), want)
 }
 
+// everySetting has a value of its own for each setting.
+func everySetting(from ledger.Amount) ledger.Settings {
+	return ledger.Settings{
+		CreditLimit: from, Suspended: true, MinAmount: from - 2, MaxAmount: from - 1, Caps: ledger.Caps{Daily: from - 3, Monthly: from - 4},
+	}
+}
+
+// Settings are the operator's, and what a wallet has is the work of its
+// transactions: neither writes over the other.
+func testSettingsAndMoney(s *suite) {
+	s.open()
+	s.insert(account(7))
+	want := account(7)
+	for i := range int64(3) {
+		settings := everySetting(ledger.Amount(10 + i))
+		s.write(func(tx engine.Tx) error { return tx.UpdateWallet(s.Context(), sms(7), &settings) })
+		want.Wallets[0].Settings = settings
+		check(s, "account with other settings", s.holder(7), want)
+
+		money := ledger.Wallet{
+			WalletRef: sms(7), Balance: ledger.Amount(100 + i), Held: ledger.Amount(20 + i), Version: 5 + i, Head: ledger.Hash{byte(i), 31: 1},
+			Spent: ledger.Spent{Day: ledger.Day(20260101 + i), Today: ledger.Amount(30 + i), InMonth: ledger.Amount(40 + i)},
+		}
+		s.append(&engine.Batch{Wallets: []*ledger.Wallet{&money}})
+		want.Wallets[0] = money
+		want.Wallets[0].Settings = settings
+		check(s, "account with other money", s.holder(7), want)
+	}
+	s.reopen()
+	check(s, "account after reopening", s.holder(7), want)
+}
+
 func testLock(s *suite) {
 	s.open()
 	ctx := s.Context()
-	one, two := account(1, func(h *ledger.Holder) { h.Metadata = ledger.Metadata{"a": "b"} }), account(2, func(h *ledger.Holder) { h.Wallets[1].CreditLimit = 5 })
+	one, two := account(1, func(h *ledger.Holder) { h.Metadata = ledger.Metadata{"a": "b"} }), account(2, func(h *ledger.Holder) { h.Wallets[1].Settings = everySetting(5) })
 	s.insert(one, two, account(3))
 	voip := func(id ledger.AccountID) ledger.WalletRef {
 		return ledger.WalletRef{Account: id, Service: ledger.VoIP}
@@ -321,15 +373,16 @@ func testLock(s *suite) {
 		}
 
 		// What the transaction itself has changed is seen by it.
-		if err := tx.SetCreditLimit(ctx, sms(1), 77); err != nil {
+		settings := everySetting(77)
+		if err := tx.UpdateWallet(ctx, sms(1), &settings); err != nil {
 			return err
 		}
 		if err := tx.InsertAccount(ctx, account(11)); err != nil {
 			return err
 		}
 		again := must[map[ledger.AccountID]*ledger.Holder](s)(tx.Lock(ctx, []ledger.WalletRef{sms(1), sms(11)}))
-		if wallet, _ := again[1].Wallet(ledger.SMS); wallet.CreditLimit != 77 {
-			s.Errorf("the credit limit is %s in the transaction that set it", wallet.CreditLimit)
+		if wallet, _ := again[1].Wallet(ledger.SMS); wallet.Settings != settings {
+			s.Errorf("the settings are %+v in the transaction that set them", wallet.Settings)
 		}
 		check(s, "an account of this transaction", again[11], account(11))
 		return nil

@@ -54,15 +54,16 @@ func (g *Gate) Write(ctx context.Context, fn func(engine.Tx) error) error {
 func Queue(e *engine.Engine, gate *Gate, calls ...func()) {
 	var group sync.WaitGroup
 	gate.Shut()
-	standing, depth := false, 0
+	standing := false
 	for _, call := range calls {
 		done := make(chan struct{})
+		depth := e.QueueDepth() // which only this call can change
 		group.Go(func() {
 			defer close(done)
 			call()
 		})
 		if standing {
-			depth += queued(e, depth+1, done)
+			queued(e, depth, done)
 			continue
 		}
 		select {
@@ -75,19 +76,18 @@ func Queue(e *engine.Engine, gate *Gate, calls ...func()) {
 	group.Wait()
 }
 
-// queued waits until so many writes are queued, and gives 1, or until the call
-// that would be the last of them has returned, and gives 0. The queue sends no
-// signal, so this looks again and again, and gives way to others in between.
-func queued(e *engine.Engine, depth int, done <-chan struct{}) int {
-	for e.QueueDepth() < depth {
+// queued waits until more is queued than before, or until the call that would
+// queue it has returned. The queue sends no signal, so this looks again and
+// again, and gives way to others in between.
+func queued(e *engine.Engine, before int, done <-chan struct{}) {
+	for e.QueueDepth() <= before {
 		select {
 		case <-done:
-			return 0
+			return
 		default:
 			runtime.Gosched()
 		}
 	}
-	return 1
 }
 
 // NewEngine starts an engine that the test's end closes.

@@ -68,6 +68,10 @@ func testKeys(s *suite) {
 		key("expired in 1970", func(k *ledger.Key) { k.ExpiresAt, k.RevokedAt = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC() }),
 		key("expired before", func(k *ledger.Key) { k.ExpiresAt = time.Unix(-1, 0).UTC() }),
 		key("revoked", func(k *ledger.Key) { k.RevokedAt = start }),
+		key("caps", func(k *ledger.Key) {
+			k.Caps = ledger.Caps{Daily: 1, Monthly: ledger.MaxAmount}
+			k.Spent = ledger.Spent{Day: 99991231, Today: ledger.MaxAmount, InMonth: 2}
+		}),
 		key("digest", func(k *ledger.Key) { k.Digest = ledger.Hash{} }),
 		key("digest, high", func(k *ledger.Key) {
 			for i := range k.Digest {
@@ -146,6 +150,55 @@ func testKeyLists(s *suite) {
 			check(s, fmt.Sprintf("keys of %d, %d at a time", owner, limit), got, byOwner[owner])
 		}
 	}
+}
+
+func testKeySpending(s *suite) {
+	s.open()
+	ctx := s.Context()
+	s.insert(account(7))
+	one, two := key("AK1", func(k *ledger.Key) { k.RevokedAt = start }), key("AK2", func(k *ledger.Key) {
+		k.Account, k.Caps, k.Spent = ledger.Operator, ledger.Caps{Daily: 3}, ledger.Spent{Day: 20260102, Today: 1, InMonth: 2}
+	})
+	other := key("AK3", func(k *ledger.Key) {
+		k.Caps, k.Spent = ledger.Caps{Monthly: 5}, ledger.Spent{Day: 20260101, Today: 3, InMonth: 3}
+	})
+	s.insertKeys(one, two, other)
+	same := func() {
+		s.Helper()
+		for _, want := range []*ledger.Key{one, two, other} {
+			check(s, "stored key", s.key(want.Digest), want)
+		}
+		s.write(func(tx engine.Tx) error {
+			got := must[map[string]*ledger.Key](s)(tx.LockKeys(ctx, []string{"AK1", "AK2", "none"}))
+			check(s, "locked keys", got, map[string]*ledger.Key{"AK1": one, "AK2": two})
+			check(s, "locked of none", len(must[map[string]*ledger.Key](s)(tx.LockKeys(ctx, nil))), 0)
+			return nil
+		})
+	}
+	same()
+	one.Spent, two.Spent = ledger.Spent{Day: 20260103, Today: 7, InMonth: 8}, ledger.Spent{Day: 20260104, Today: 9, InMonth: ledger.MaxAmount}
+	s.write(func(tx engine.Tx) error {
+		if err := tx.Append(ctx, &engine.Batch{Keys: []engine.KeySpent{{ID: "AK1", Spent: one.Spent}, {ID: "AK2", Spent: two.Spent}}}); err != nil {
+			return err
+		}
+		check(s, "keys of this transaction", must[map[string]*ledger.Key](s)(tx.LockKeys(ctx, []string{"AK1"})), map[string]*ledger.Key{"AK1": one})
+		return nil
+	})
+	same()
+	for _, caps := range []ledger.Caps{{Daily: 11, Monthly: 12}, {Monthly: 1}, {}} {
+		one.Caps = caps
+		s.write(func(tx engine.Tx) error {
+			check(s, "changed key", must[*ledger.Key](s)(tx.UpdateKey(ctx, "AK1", caps)), one)
+			return nil
+		})
+		same()
+	}
+	s.reopen()
+	same()
+	wantCode(s, "no such key", s.store.Write(ctx, func(tx engine.Tx) error {
+		_, err := tx.UpdateKey(ctx, "ak1", ledger.Caps{})
+		return err
+	}), ledger.NotFound)
 }
 
 func testRevokeKey(s *suite) {

@@ -1,39 +1,147 @@
 package storetest
 
 import (
-	"context"
-	"fmt"
+	"cmp"
+	"maps"
 	"math/big"
 	"slices"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
-
-	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
 // model is a ledger in the simplest form that can be right: numbers of any
-// size, maps, and every rule written out once more.
+// size, maps, and every rule written out once more. Its numbers are never
+// changed, only replaced, so a copy of the maps is a copy of the model.
 type model struct {
-	accounts map[ledger.AccountID]*ledger.Account
-	wallets  map[ledger.WalletRef]*modelWallet
+	accounts map[ledger.AccountID]ledger.Account
+	money    modelMoney
 	decided  map[ledger.TransactionID]*ledger.Transaction
-	last     time.Time
+	zones    map[string]*time.Location
+	// visible are the transactions that a request finds before it is decided; nil for all.
+	visible   map[ledger.TransactionID]bool
+	clock     time.Time
+	committed time.Time // the time of the latest commit
+	last      time.Time // that of the latest transaction, which is all that a restart leaves
+}
+
+// modelMoney is what transactions change.
+type modelMoney struct {
+	wallets  map[ledger.WalletRef]modelWallet
+	holds    map[ledger.TransactionID]ledger.Hold
+	refunded map[ledger.TransactionID]*big.Int
+	keys     map[string]modelBudget
+}
+
+func (m modelMoney) clone() modelMoney {
+	return modelMoney{maps.Clone(m.wallets), maps.Clone(m.holds), maps.Clone(m.refunded), maps.Clone(m.keys)}
 }
 
 type modelWallet struct {
-	balance, limit big.Int
-	version        int64
+	balance, held *big.Int
+	modelBudget
+	settings ledger.Settings
+	version  int64
+}
+
+// modelBudget is a count of what was spent, with its caps.
+type modelBudget struct {
+	caps         ledger.Caps
+	day          string // 2006-01-02
+	today, month *big.Int
+}
+
+var (
+	zero = new(big.Int)
+	most = big.NewInt(int64(ledger.MaxAmount))
+)
+
+func number(a ledger.Amount) *big.Int { return big.NewInt(int64(a)) }
+func amount(n *big.Int) ledger.Amount { return ledger.Amount(n.Int64()) }
+func plus(a, b *big.Int) *big.Int     { return new(big.Int).Add(a, b) }
+func minus(a, b *big.Int) *big.Int    { return new(big.Int).Sub(a, b) }
+func less(a, b *big.Int) bool         { return a.Cmp(b) < 0 }
+func smaller(a, b *big.Int) *big.Int  { return slices.MinFunc([]*big.Int{a, b}, (*big.Int).Cmp) }
+func inRange(numbers ...*big.Int) bool {
+	return !slices.ContainsFunc(numbers, func(n *big.Int) bool { return n.CmpAbs(most) > 0 })
 }
 
 func newModel() *model {
 	return &model{
-		accounts: map[ledger.AccountID]*ledger.Account{},
-		wallets:  map[ledger.WalletRef]*modelWallet{},
-		decided:  map[ledger.TransactionID]*ledger.Transaction{},
+		accounts: map[ledger.AccountID]ledger.Account{},
+		money: modelMoney{
+			wallets:  map[ledger.WalletRef]modelWallet{},
+			holds:    map[ledger.TransactionID]ledger.Hold{},
+			refunded: map[ledger.TransactionID]*big.Int{},
+			keys:     map[string]modelBudget{},
+		},
+		decided: map[ledger.TransactionID]*ledger.Transaction{},
+		zones:   map[string]*time.Location{"": time.UTC},
 	}
+}
+
+// now is the time at which what is posted now is decided.
+func (m *model) now() time.Time {
+	if m.clock.Before(m.committed) {
+		return m.committed
+	}
+	return m.clock
+}
+
+func emptyBudget() modelBudget { return modelBudget{today: zero, month: zero} }
+
+func emptyWallet() modelWallet {
+	return modelWallet{balance: zero, held: zero, modelBudget: emptyBudget()}
+}
+
+func (w *modelWallet) available() *big.Int {
+	return plus(minus(w.balance, w.held), number(w.settings.CreditLimit))
+}
+
+// carries tells whether every number about the wallet is in range.
+func (w *modelWallet) carries() bool {
+	return inRange(w.balance, w.held, minus(w.balance, w.held), w.available(), plus(w.balance, number(w.settings.CreditLimit)))
+}
+
+// on is the budget as it stands on a day.
+func (b modelBudget) on(day string) modelBudget {
+	if day <= b.day {
+		return b
+	}
+	if b.day == "" || day[:7] != b.day[:7] {
+		b.month = zero
+	}
+	b.day, b.today = day, zero
+	return b
+}
+
+// spend counts what is spent, up to the largest amount there is.
+func (b modelBudget) spend(n *big.Int) modelBudget {
+	b.today, b.month = smaller(plus(b.today, n), most), smaller(plus(b.month, n), most)
+	return b
+}
+
+// giveBack takes off what was counted on a day.
+func (b modelBudget) giveBack(n *big.Int, day string) modelBudget {
+	floor := func(n *big.Int) *big.Int { return minus(zero, smaller(zero, minus(zero, n))) }
+	if day == b.day {
+		b.today = floor(minus(b.today, n))
+	}
+	if b.day != "" && day[:7] == b.day[:7] {
+		b.month = floor(minus(b.month, n))
+	}
+	return b
+}
+
+// left is what the caps leave, nil where there is none.
+func (b *modelBudget) left() [2]*big.Int {
+	var left [2]*big.Int
+	for i, c := range [][2]*big.Int{{number(b.caps.Daily), b.today}, {number(b.caps.Monthly), b.month}} {
+		if c[0].Sign() > 0 {
+			left[i] = minus(c[0], smaller(c[0], c[1]))
+		}
+	}
+	return left
 }
 
 func (m *model) create(a ledger.Account) ledger.Code {
@@ -42,17 +150,27 @@ func (m *model) create(a ledger.Account) ledger.Code {
 			return ledger.Conflict
 		}
 	}
+	zone, err := time.LoadLocation(a.TimeZone)
+	if err != nil {
+		return ledger.InvalidRequest
+	}
+	m.zones[a.TimeZone] = zone
 	a.Status = ledger.Active
-	m.accounts[a.ID] = &a
-	m.wallets[ledger.WalletRef{Account: a.ID, Service: ledger.SMS}] = &modelWallet{}
-	m.wallets[ledger.WalletRef{Account: a.ID, Service: ledger.VoIP}] = &modelWallet{}
+	m.accounts[a.ID] = a
+	m.money.wallets[ledger.WalletRef{Account: a.ID, Service: ledger.SMS}] = emptyWallet()
+	m.money.wallets[ledger.WalletRef{Account: a.ID, Service: ledger.VoIP}] = emptyWallet()
 	return ""
 }
 
 func (m *model) update(id ledger.AccountID, status ledger.Status, reference string) ledger.Code {
-	a := m.accounts[id]
-	if a == nil {
+	a, ok := m.accounts[id]
+	if !ok {
 		return ledger.NotFound
+	}
+	for ref, w := range m.money.wallets {
+		if ref.Account == id && status == ledger.Closed && w.held.Sign() > 0 {
+			return ledger.Conflict
+		}
 	}
 	for _, other := range m.accounts {
 		if other.ID != id && reference != "" && other.ExternalReference == reference {
@@ -60,398 +178,71 @@ func (m *model) update(id ledger.AccountID, status ledger.Status, reference stri
 		}
 	}
 	a.Status, a.ExternalReference = status, reference
+	m.accounts[id] = a
 	return ""
 }
 
-var most = big.NewInt(int64(ledger.MaxAmount))
-
-// carries tells whether a wallet can have a balance.
-func (w *modelWallet) carries(balance *big.Int) bool {
-	return balance.CmpAbs(most) <= 0 && new(big.Int).Add(balance, &w.limit).CmpAbs(most) <= 0
-}
-
-func (m *model) setLimit(ref ledger.WalletRef, limit ledger.Amount) ledger.Code {
-	if m.accounts[ref.Account] == nil {
+// set replaces the settings of a wallet, which may be new.
+func (m *model) set(ref ledger.WalletRef, settings ledger.Settings, add bool) ledger.Code {
+	if _, ok := m.accounts[ref.Account]; !ok {
 		return ledger.NotFound
 	}
-	w := m.wallets[ref]
-	if w == nil {
-		w = &modelWallet{}
-		m.wallets[ref] = w
+	w, ok := m.money.wallets[ref]
+	if !ok && !add {
+		return ledger.NotFound
 	}
-	changed := *w
-	changed.limit = *big.NewInt(int64(limit))
-	if !changed.carries(&w.balance) {
+	if !ok {
+		w = emptyWallet()
+	}
+	if settings.MaxAmount > 0 && settings.MinAmount > settings.MaxAmount {
+		return ledger.InvalidRequest
+	}
+	w.settings, w.caps = settings, settings.Caps
+	if !w.carries() {
 		return ledger.AmountOutOfRange
 	}
-	w.limit = changed.limit
+	m.money.wallets[ref] = w
 	return ""
 }
 
-// post gives the code of the error that a request meets, or of the rejection
-// that its transaction has.
-func (m *model) post(r *ledger.Request) (failure, rejection ledger.Code) {
-	if earlier := m.decided[ledger.NewTransactionID(r.Scope, r.IdempotencyKey)]; earlier != nil {
-		if cmp.Diff(earlier.Request, *r) != "" {
-			return ledger.IdempotencyKeyReused, ""
-		}
-		return "", earlier.Rejection
+func (m *model) setCaps(id string, caps ledger.Caps) ledger.Code {
+	key, ok := m.money.keys[id]
+	if !ok {
+		return ledger.NotFound
 	}
-	from, to := m.wallets[r.Wallet], m.wallets[r.To]
-	if from == nil || r.Kind == ledger.Transfer && to == nil {
-		return ledger.NotFound, ""
-	}
-	delta := big.NewInt(int64(r.Amount))
-	if r.Kind == ledger.Charge || r.Kind == ledger.Transfer {
-		delta.Neg(delta)
-	}
-	payer := m.accounts[r.Wallet.Account]
-	spends := delta.Sign() < 0 && r.Kind != ledger.Adjustment
-	if payer.Status == ledger.Closed || payer.Status == ledger.Suspended && spends {
-		return "", ledger.AccountNotActive
-	}
-	if to != nil && m.accounts[r.To.Account].Status == ledger.Closed {
-		return "", ledger.AccountNotActive
-	}
-	if to != nil && m.accounts[r.To.Account].Currency != payer.Currency {
-		return "", ledger.CurrencyMismatch
-	}
-	balance := new(big.Int).Add(&from.balance, delta)
-	if spends && new(big.Int).Add(balance, &from.limit).Sign() < 0 {
-		return "", ledger.InsufficientFunds
-	}
-	if !from.carries(balance) {
-		return "", ledger.AmountOutOfRange
-	}
-	if to != nil {
-		received := new(big.Int).Sub(&to.balance, delta)
-		if !to.carries(received) {
-			return "", ledger.AmountOutOfRange
-		}
-		to.balance = *received
-		to.version++
-	}
-	from.balance = *balance
-	from.version++
-	return "", ""
+	key.caps = caps
+	m.money.keys[id] = key
+	return ""
 }
 
-// action is one call of the engine, and what the model says of it.
-type action struct {
-	call  func(ctx context.Context, e *engine.Engine) any
-	check func(t *rapid.T, m *model, got any)
+// day names the day that it is on an account, or for the operator.
+func (m *model) day(at time.Time, account ledger.AccountID) string {
+	return at.In(m.zones[m.accounts[account].TimeZone]).Format(time.DateOnly)
 }
 
-type posted struct {
-	transaction *ledger.Transaction
-	replayed    bool
-	err         error
-}
-
-// checkPost compares what came of a request with the model, which then follows.
-func (m *model) checkPost(t *rapid.T, r *ledger.Request, got posted) {
-	id := ledger.NewTransactionID(r.Scope, r.IdempotencyKey)
-	earlier := m.decided[id]
-	failure, rejection := m.post(r)
-	if code := ledger.CodeOf(got.err); code != failure {
-		t.Fatalf("%+v: the error is %v, want %q", r, got.err, failure)
+// complete fills in what a request leaves to its parent, among those that are
+// visible or those that come before it in its batch.
+func (m *model) complete(r *ledger.Request, earlier map[ledger.TransactionID]ledger.Request) ledger.Code {
+	if len(r.Metadata) == 0 {
+		r.Metadata = nil
 	}
-	if failure != "" {
-		if got.transaction != nil || got.replayed {
-			t.Fatalf("%+v failed with a transaction: %+v", r, got)
+	if r.Parent.IsZero() {
+		return ""
+	}
+	parent, ok := earlier[r.Parent]
+	if !ok {
+		decided := m.decided[r.Parent]
+		if decided == nil || m.visible != nil && !m.visible[r.Parent] {
+			return ledger.NotFound
 		}
-		return
+		parent = decided.Request
 	}
-	if earlier != nil {
-		if !got.replayed {
-			t.Fatalf("%+v was posted before, but this is no replay", r)
-		}
-		if diff := cmp.Diff(earlier, got.transaction); diff != "" {
-			t.Fatalf("a replay differs (-first +again):\n%s", diff)
-		}
-		return
+	if r.Wallet == (ledger.WalletRef{}) {
+		r.Wallet = parent.Wallet
 	}
-	tx := got.transaction
-	from, to := m.wallets[r.Wallet], m.wallets[r.To]
-	want := &ledger.Transaction{
-		Request: *r, ID: id, RequestHash: r.Hash(), CreatedAt: tx.CreatedAt, Rejection: rejection,
-		Balance: ledger.Amount(from.balance.Int64()), Available: ledger.Amount(new(big.Int).Add(&from.balance, &from.limit).Int64()),
+	if r.Wallet != parent.Wallet || r.Scope > 0 && r.Scope != parent.Wallet.Account {
+		return ledger.NotFound
 	}
-	if rejection == "" {
-		want.Version = from.version
-		if to != nil {
-			want.ToVersion = to.version
-		}
-	}
-	if diff := cmp.Diff(want, tx); diff != "" || got.replayed {
-		t.Fatalf("replayed: %t, and the transaction differs (-want +got):\n%s", got.replayed, diff)
-	}
-	if tx.CreatedAt.Before(m.last) || tx.CreatedAt.Location() != time.UTC {
-		t.Fatalf("it was created at %s, after one of %s", tx.CreatedAt, m.last)
-	}
-	m.last = tx.CreatedAt
-	m.decided[id] = tx
-}
-
-// checkCode compares the outcome of a change with the model.
-func checkCode(t *rapid.T, what string, got any, want ledger.Code) {
-	err, _ := got.(error)
-	if ledger.CodeOf(err) != want {
-		t.Fatalf("%s: the error is %v, want %q", what, err, want)
-	}
-}
-
-// modelLedger is what the draws below are about: few accounts, keys and
-// references, so that they meet often.
-const (
-	modelAccounts = 4
-	modelKeys     = 25
-)
-
-// modelTime bounds the search for a difference between model and engine.
-const modelTime = 15 * time.Second
-
-func drawAccount() *rapid.Generator[ledger.AccountID] {
-	return rapid.Map(rapid.IntRange(1, modelAccounts), func(i int) ledger.AccountID { return ledger.AccountID(i) })
-}
-
-func drawWallet() *rapid.Generator[ledger.WalletRef] {
-	return rapid.Custom(func(t *rapid.T) ledger.WalletRef {
-		return ledger.WalletRef{
-			Account: drawAccount().Draw(t, "account"),
-			Service: rapid.SampledFrom([]ledger.Service{ledger.SMS, ledger.SMS, ledger.VoIP, "fax"}).Draw(t, "service"),
-		}
-	})
-}
-
-func drawAmount() *rapid.Generator[ledger.Amount] {
-	return rapid.Custom(func(t *rapid.T) ledger.Amount {
-		highest := int64(ledger.MaxAmount)
-		return ledger.Amount(rapid.OneOf(
-			rapid.Int64Range(1, 10), rapid.Int64Range(1, 10), rapid.Int64Range(1, 100*ledger.Scale),
-			rapid.Int64Range(highest-10, highest),
-		).Draw(t, "amount"))
-	})
-}
-
-func drawRequest() *rapid.Generator[ledger.Request] {
-	return rapid.Custom(func(t *rapid.T) ledger.Request {
-		r := ledger.Request{
-			IdempotencyKey: fmt.Sprint("key-", rapid.IntRange(1, modelKeys).Draw(t, "key")),
-			Kind:           rapid.SampledFrom([]ledger.Kind{ledger.TopUp, ledger.TopUp, ledger.Charge, ledger.Charge, ledger.Refund, ledger.Adjustment, ledger.Transfer}).Draw(t, "kind"),
-			Wallet:         drawWallet().Draw(t, "wallet"),
-			Amount:         drawAmount().Draw(t, "amount"),
-			Reference:      rapid.SampledFrom([]string{"", "", "msg-1", "短信"}).Draw(t, "reference"),
-		}
-		if rapid.Bool().Draw(t, "with metadata") {
-			r.Metadata = ledger.Metadata{"a": "b"}
-		}
-		if r.Kind == ledger.Adjustment && rapid.Bool().Draw(t, "negative") {
-			r.Amount = -r.Amount
-		}
-		if r.Kind == ledger.Transfer {
-			r.To = drawWallet().Filter(func(w ledger.WalletRef) bool { return w != r.Wallet }).Draw(t, "to")
-		}
-		if (r.Kind == ledger.Charge || r.Kind == ledger.Transfer && r.To.Account == r.Wallet.Account) && rapid.Bool().Draw(t, "by the customer") {
-			r.Scope = r.Wallet.Account // Its keys are others than the operator's of the same name.
-		}
-		return r
-	})
-}
-
-func postAction(r ledger.Request) action {
-	return action{
-		call: func(ctx context.Context, e *engine.Engine) any {
-			tx, replayed, err := e.Post(ctx, r)
-			return posted{tx, replayed, err}
-		},
-		check: func(t *rapid.T, m *model, got any) { m.checkPost(t, &r, got.(posted)) },
-	}
-}
-
-func drawAction(t *rapid.T, earlier *[]ledger.Request) action {
-	reference := rapid.SampledFrom([]string{"", "", "crm-1", "crm-2"})
-	switch rapid.SampledFrom([]string{"post", "post", "post", "post", "post", "post", "repeat", "repeat", "create", "update", "limit"}).Draw(t, "action") {
-	case "repeat":
-		if len(*earlier) > 0 {
-			return postAction(rapid.SampledFrom(*earlier).Draw(t, "earlier request"))
-		}
-		fallthrough
-	case "create":
-		a := ledger.Account{
-			ID: drawAccount().Draw(t, "account"), Name: "Example Ltd", ExternalReference: reference.Draw(t, "reference"),
-			Currency: rapid.SampledFrom([]string{"CNY", "CNY", "VND"}).Draw(t, "currency"),
-		}
-		return action{
-			call: func(ctx context.Context, e *engine.Engine) any {
-				_, err := e.CreateAccount(ctx, a)
-				return err
-			},
-			check: func(t *rapid.T, m *model, got any) { checkCode(t, "CreateAccount", got, m.create(a)) },
-		}
-	case "update":
-		id := drawAccount().Draw(t, "account")
-		status := rapid.SampledFrom([]ledger.Status{ledger.Active, ledger.Active, ledger.Suspended, ledger.Closed}).Draw(t, "status")
-		ref := reference.Draw(t, "reference")
-		return action{
-			call: func(ctx context.Context, e *engine.Engine) any {
-				_, err := e.UpdateAccount(ctx, id, engine.AccountChange{Status: &status, ExternalReference: &ref})
-				return err
-			},
-			check: func(t *rapid.T, m *model, got any) { checkCode(t, "UpdateAccount", got, m.update(id, status, ref)) },
-		}
-	case "limit":
-		wallet, limit := drawWallet().Draw(t, "wallet"), drawAmount().Draw(t, "limit")-1
-		return action{
-			call: func(ctx context.Context, e *engine.Engine) any {
-				_, _, err := e.SetCreditLimit(ctx, wallet, limit)
-				return err
-			},
-			check: func(t *rapid.T, m *model, got any) { checkCode(t, "SetCreditLimit", got, m.setLimit(wallet, limit)) },
-		}
-	}
-	r := drawRequest().Draw(t, "request")
-	*earlier = append(*earlier, r)
-	return postAction(r)
-}
-
-// same compares the ledger with the model.
-func (m *model) same(t *rapid.T, e *engine.Engine, store engine.Store) {
-	ctx := context.Background()
-	wallets := 0
-	for id, want := range m.accounts {
-		for from, read := range map[string]func(context.Context, ledger.AccountID) (*ledger.Holder, error){"engine": e.Holder, "store": store.Holder} {
-			got, err := read(ctx, id)
-			if err != nil {
-				t.Fatalf("account %d of the %s: %v", id, from, err)
-			}
-			if got.ID != id || got.Status != want.Status || got.Currency != want.Currency || got.ExternalReference != want.ExternalReference || got.Name != want.Name {
-				t.Fatalf("account %d of the %s is %+v, want %+v", id, from, got.Account, want)
-			}
-			for i := range got.Wallets {
-				w := &got.Wallets[i]
-				expected := m.wallets[w.WalletRef]
-				if expected == nil || big.NewInt(int64(w.Balance)).Cmp(&expected.balance) != 0 || big.NewInt(int64(w.CreditLimit)).Cmp(&expected.limit) != 0 ||
-					w.Version != expected.version || w.Held != 0 {
-					t.Fatalf("a wallet of the %s is %+v, want %+v", from, w, expected)
-				}
-				wallets++
-			}
-		}
-	}
-	if wallets != 2*len(m.wallets) {
-		t.Fatalf("engine and store have %d wallets together, want %d each", wallets, len(m.wallets))
-	}
-	for id, want := range m.decided {
-		got, err := e.Transaction(ctx, id)
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Fatalf("transaction %s: %v, and it differs (-want +got):\n%s", id, err, diff)
-		}
-	}
-	report, err := engine.Verify(ctx, store, nil)
-	if err != nil || report.ProblemCount != 0 {
-		t.Fatalf("verify: %v, %+v", err, report)
-	}
-	if report.Transactions != int64(len(m.decided)) || report.Wallets != int64(len(m.wallets)) {
-		t.Fatalf("verify saw %+v, want %d transactions and %d wallets", report, len(m.decided), len(m.wallets))
-	}
-}
-
-// modelRun is a ledger that is opened again and again while the model goes on.
-type modelRun struct {
-	ledger Ledger
-	store  Store
-	gate   *Gate
-	engine *engine.Engine
-	clock  time.Time
-}
-
-func (r *modelRun) start(t *rapid.T) {
-	var err error
-	if r.store, err = r.ledger.Open(context.Background()); err != nil {
-		t.Fatalf("open: %v", err)
-	}
-	r.gate = NewGate(r.store)
-	options := engine.Options{
-		// The clock jumps back and forth; only the committer and the changes ask for it.
-		Clock:     func() time.Time { return r.clock },
-		BatchSize: rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "batch size"),
-		CacheSize: rapid.SampledFrom([]int{1, 1000}).Draw(t, "cache size"),
-	}
-	if r.engine, err = engine.New(context.Background(), r.gate, options); err != nil {
-		t.Fatalf("start: %v", err)
-	}
-}
-
-func (r *modelRun) stop(t *rapid.T) {
-	if r.engine == nil {
-		return
-	}
-	r.engine.Close()
-	r.engine = nil
-	if err := r.store.Close(); err != nil {
-		t.Fatalf("close: %v", err)
-	}
-}
-
-func testModel(s *suite) {
-	began, failed := time.Now(), false
-	rapid.Check(s.T, func(t *rapid.T) {
-		// On a slow machine fewer ledgers have to do, but a failure is followed to its end.
-		if time.Since(began) > modelTime && !failed {
-			return
-		}
-		finished := false
-		defer func() { failed = failed || !finished }()
-		run := &modelRun{ledger: s.newLedger(s.T), clock: start}
-		run.start(t)
-		defer func() { run.stop(t) }()
-		m := newModel()
-		var earlier []ledger.Request
-		for range rapid.IntRange(1, 4).Draw(t, "groups") {
-			actions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) action { return drawAction(t, &earlier) }), 1, 15).Draw(t, "actions")
-			results := make([]any, len(actions))
-			var calls []func()
-			for i, a := range actions {
-				calls = append(calls, func() { results[i] = a.call(context.Background(), run.engine) })
-			}
-			if rapid.Bool().Draw(t, "as batches") {
-				Queue(run.engine, run.gate, calls...)
-			} else {
-				for _, call := range calls {
-					call()
-				}
-			}
-			for i, a := range actions {
-				a.check(t, m, results[i])
-			}
-			run.clock = run.clock.Add(time.Duration(rapid.Int64Range(-1e9, 2e9).Draw(t, "time passes")))
-			if rapid.Bool().Draw(t, "reopen") {
-				run.stop(t)
-				run.start(t)
-			}
-		}
-		m.same(t, run.engine, run.store)
-		run.stop(t)
-		run.start(t)
-		m.same(t, run.engine, run.store)
-		for _, want := range m.decided {
-			got, replayed, err := run.engine.Post(context.Background(), want.Request)
-			if diff := cmp.Diff(want, got); err != nil || !replayed || diff != "" {
-				t.Fatalf("replayed: %t, error: %v, and it differs (-first +again):\n%s", replayed, err, diff)
-			}
-		}
-		m.same(t, run.engine, run.store)
-		finished = true
-	})
-}
-
-// services gives the services of an account's wallets.
-func services(h *ledger.Holder) []ledger.Service {
-	var all []ledger.Service
-	for _, w := range h.Wallets {
-		all = append(all, w.Service)
-	}
-	slices.Sort(all)
-	return all
+	r.Reference = cmp.Or(r.Reference, parent.Reference)
+	return ""
 }

@@ -45,29 +45,75 @@ func Run(t *testing.T, newLedger func(t *testing.T) Ledger) {
 		{"accounts get free ids", testFreeIDs},
 		{"accounts without a free id below the last", testFreeIDsWithoutNeighbours},
 		{"wallets survive", testWallets},
+		{"settings and money leave each other alone", testSettingsAndMoney},
 		{"wallets are locked", testLock},
 		{"keys survive", testKeys},
 		{"keys in conflict", testKeyConflicts},
 		{"keys are listed", testKeyLists},
 		{"keys are revoked once", testRevokeKey},
+		{"keys have caps and count", testKeySpending},
 		{"history survives", testHistory},
 		{"history is written once", testHistoryOnce},
 		{"history is append-only", testAppendOnly},
 		{"system totals pass 64 bits", testSystemTotals},
 		{"last commit", testLastCommit},
+		{"holds survive", testHolds},
+		{"holds are listed", testHoldLists},
+		{"holds are found by references", testHoldsByReference},
+		{"holds are due", testDueHolds},
+		{"refunds are counted", testRefunded},
+		{"entries are read", testEntries},
+		{"transactions are found by references", testTransactionsByReference},
+		{"usage adds up", testUsage},
+		{"totals of wallets pass 64 bits", testWalletTotals},
 		{"a failed write leaves nothing", testRollback},
 		{"a write that is given up leaves nothing", testCancelled},
 		{"writes are seen when they are committed", testIsolation},
 		{"writes wait for each other", testLostUpdates},
 		{"a snapshot pages in order", testSnapshotPages},
 		{"a snapshot stays as it was", testSnapshotStays},
+		{"a snapshot has holds with their history", testSnapshotHolds},
+		{"a snapshot has refunds with their charges", testSnapshotRefunds},
 		{"engine: against a model", testModel},
 		{"engine: the last unit of a hot wallet", testHotWallet},
+		{"engine: the last unit, by charges, holds and captures", testHotHolds},
 		{"engine: one key at the same instant", testDuplicates},
 		{"engine: transfers against each other", testCrossing},
 		{"engine: first use of a wallet by many", testFirstUse},
 		{"engine: a change gives the whole account", testChangesGiveAll},
 		{"engine: replies survive", testRepliesSurvive},
+		{"engine: the life of a hold", testHoldLife},
+		{"engine: a hold gets more time", testExtend},
+		{"engine: holds of others", testHoldsOfOthers},
+		{"engine: holds expire once", testSweep},
+		{"engine: holds expire after a crash", testSweepAfterCrash},
+		{"engine: a capture against the expiry", testCaptureAgainstExpiry},
+		{"engine: a capture against a release", testCaptureAgainstRelease},
+		{"engine: many parts of one hold", testPartsOfAHold},
+		{"engine: reports settle", testSettle},
+		{"engine: reports come late", testSettleLate},
+		{"engine: reports and which hold they mean", testSettleChoice},
+		{"engine: reports and the policy of accounts", testSettlePolicy},
+		{"engine: reports at the same instant", testSettleAtOnce},
+		{"engine: batches", testBatch},
+		{"engine: sizes of batches", testBatchSizes},
+		{"engine: atomic batches", testAtomicBatch},
+		{"engine: atomic batches that are not decided", testAtomicUndecided},
+		{"engine: atomic batches that are rejected", testAtomicRejected},
+		{"engine: atomic batches beside others", testAtomicBesideOthers},
+		{"engine: atomic refunds are taken back", testAtomicRefundsTakenBack},
+		{"engine: atomic batches at the same instant", testAtomicAtOnce},
+		{"engine: a batch that is given up", testBatchGivenUp},
+		{"engine: caps are never passed", testCapsAtOnce},
+		{"engine: the cap of a key over wallets", testKeyCapOverWallets},
+		{"engine: what the caps count", testCapCounts},
+		{"engine: days and months of caps", testCapPeriods},
+		{"engine: settings of a wallet", testWalletSettings},
+		{"engine: the status of an account", testAccountStatus},
+		{"engine: refunds never exceed their charge", testRefundsAtOnce},
+		{"engine: statements", testStatement},
+		{"engine: rows of statements", testStatementRows},
+		{"engine: usage against a model", testUsageOfEngine},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +185,10 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 // account is an ordinary account with the usual wallets.
 func account(id ledger.AccountID, change ...func(*ledger.Holder)) *ledger.Holder {
 	holder := &ledger.Holder{
-		Account: ledger.Account{ID: id, Name: "Example Ltd", Currency: "CNY", Status: ledger.Active, CreatedAt: start},
+		Account: ledger.Account{
+			ID: id, Name: "Example Ltd", Currency: "CNY", Status: ledger.Active,
+			TimeZone: "UTC", ChargeOn: ledger.DefaultChargeOn, CreatedAt: start,
+		},
 		Wallets: []ledger.Wallet{{WalletRef: sms(id)}, {WalletRef: ledger.WalletRef{Account: id, Service: ledger.VoIP}}},
 	}
 	for _, c := range change {
@@ -204,7 +253,7 @@ func (s *suite) holder(id ledger.AccountID) *ledger.Holder {
 // Verify checks that a ledger is right in every respect.
 func Verify(t testing.TB, store engine.Reader) *engine.Report {
 	t.Helper()
-	report, err := engine.Verify(context.Background(), store, nil)
+	report, err := engine.Verify(context.Background(), store, engine.VerifyOptions{})
 	if err != nil {
 		t.Fatalf("verify: %v", err)
 	}

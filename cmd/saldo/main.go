@@ -15,9 +15,10 @@ import (
 
 // grammar is the whole command line.
 type grammar struct {
-	Init   initCommand   `cmd:"" group:"server" help:"Create a ledger and its first operator key."`
-	Serve  serveCommand  `cmd:"" group:"server" help:"Serve a ledger, or a demo."`
-	Verify verifyCommand `cmd:"" group:"server" help:"Check a whole ledger, entry by entry."`
+	Init       initCommand       `cmd:"" group:"server" help:"Create a ledger and its first operator key."`
+	Serve      serveCommand      `cmd:"" group:"server" help:"Serve a ledger, or a demo."`
+	Verify     verifyCommand     `cmd:"" group:"server" help:"Check a whole ledger, entry by entry."`
+	Checkpoint checkpointCommand `cmd:"" group:"server" help:"Sign the state of a ledger, to verify it by later."`
 
 	cli.Commands
 }

@@ -4,9 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# How long all tests, and each fuzz target, may take.
+# How long all tests, each fuzz target, and the simulation may take.
 TEST_TIMEOUT ?= 12m
 FUZZ_TIME ?= 30s
+SIM_TIME ?= 10m
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GENERATED := api/api.gen.go client/internal/rest/rest.gen.go
@@ -47,6 +48,14 @@ fuzz: ## Run each fuzz target for FUZZ_TIME (30s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "$$(dirname "$$file")"; \
 		done; \
 	done
+
+.PHONY: sim
+sim: ## Run the simulation with injected faults for SIM_TIME (10m)
+	SALDO_SIM_TIME=$(SIM_TIME) go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim
+
+.PHONY: mutate
+mutate: ## Change the code of ledger and engine, and count which changes the tests notice (an hour)
+	go run ./test/mutate
 
 .PHONY: cover
 cover: ## Measure test coverage, into bin/cover.html

@@ -36,6 +36,7 @@ var rooms = map[string]room{
 		imports: []string{"internal/engine", "internal/ledger"},
 		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp"},
 	},
+	"internal/checkpoint":               {imports: []string{"internal/engine", "internal/ledger"}},
 	"internal/dialect/internal/message": {},
 	"internal/dialect/antgst":           {imports: []string{"internal/ledger", "internal/dialect/internal/"}},
 	"internal/dialect/esms":             {imports: []string{"internal/ledger", "internal/dialect/internal/"}},
@@ -52,10 +53,11 @@ var rooms = map[string]room{
 	"client":               {imports: []string{"api", "client/internal/rest"}},
 	"client/internal/rest": {imports: []string{"api"}, modules: []string{"github.com/oapi-codegen/runtime"}},
 	"cmd/saldo": {
-		imports: []string{"internal/app", "internal/cli", "internal/engine", "internal/httpapi"}, // of the last two only types and one parser
+		imports: []string{"internal/app", "internal/cli", "internal/checkpoint", "internal/engine", "internal/httpapi"}, // of the last two only types and one parser
 		modules: []string{"github.com/alecthomas/kong", "github.com/goccy/go-yaml"},
 	},
 	"test/saldotest": {imports: []string{"api", "client"}},
+	"test/mutate":    {},
 	"test/bench":     {imports: []string{"api", "client", "internal/"}},
 }
 

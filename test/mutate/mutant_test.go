@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// check compares the mutants of a source with the lines "FUNCTION: NAME: the line with it".
+func check(t *testing.T, source string, want ...string) {
+	t.Helper()
+	mutants, err := mutantsOf("dir/file.go", []byte("package p\n\n"+source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range mutants {
+		after := make([]string, len(m.After))
+		for i, line := range m.After {
+			after[i] = strings.TrimSpace(line)
+		}
+		got = append(got, fmt.Sprintf("%s: %s: %s", m.Function, m.Name, strings.Join(after, " ")))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the mutants of\n%s\nare\n\t%s\nwant\n\t%s", source, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func TestComparisons(t *testing.T) {
+	check(t, "func f(a, b int) bool { return a < b }",
+		"f: < to <=: func f(a, b int) bool { return a <= b }",
+		"f: < to >=: func f(a, b int) bool { return a >= b }")
+	check(t, "func f(a, b int) bool { return a >= b }",
+		"f: >= to >: func f(a, b int) bool { return a > b }",
+		"f: >= to <: func f(a, b int) bool { return a < b }")
+	check(t, "func f(a, b int) bool { return a == b }",
+		"f: == to !=: func f(a, b int) bool { return a != b }")
+}
+
+func TestArithmetic(t *testing.T) {
+	check(t, "func (s *set[K, V]) f(a, b int) int { return a + b%-a }",
+		"set.f: + to -: func (s *set[K, V]) f(a, b int) int { return a - b%-a }",
+		"set.f: % to *: func (s *set[K, V]) f(a, b int) int { return a + b*-a }",
+		"set.f: - removed: func (s *set[K, V]) f(a, b int) int { return a + b%a }")
+	check(t, "func f(a int) int {\n\ta *= a\n\ta++\n\treturn a\n}",
+		"f: statement removed: ",
+		"f: *= to /=: a /= a",
+		"f: statement removed: ",
+		"f: ++ to --: a--")
+	check(t, `func f(a string) string { return a + ": " + a }`)
+}
+
+func TestConditions(t *testing.T) {
+	check(t, "func f(a, b bool, c int) {\n\tif a && !b || (c == d) {\n\t}\n}",
+		"f: ! inserted: if !a && !b || (c == d) {",
+		"f: && to ||: if a || !b || (c == d) {",
+		"f: ! removed: if a && b || (c == d) {",
+		"f: || to &&: if a && !b && (c == d) {",
+		"f: == to !=: if a && !b || (c != d) {")
+	check(t, "func f(a int) bool {\n\tswitch {\n\tcase g(a):\n\t\treturn true\n\t}\n\treturn false\n}",
+		"f: ! inserted: case !g(a):",
+		"f: true to false: return false",
+		"f: false to true: return true")
+	check(t, "func f() {\n\tif (a()) || b == <-c && b.d {\n\t}\n}",
+		"f: ! inserted: if (!a()) || b == <-c && b.d {",
+		"f: || to &&: if (a()) && b == <-c && b.d {",
+		"f: == to !=: if (a()) || b != <-c && b.d {",
+		"f: && to ||: if (a()) || b == <-c || b.d {",
+		"f: ! inserted #2: if (a()) || b == <-c && !b.d {")
+	check(t, "func f(a, b bool) bool {\n\tswitch a {\n\tcase b:\n\t}\n\treturn a\n}") // b is a value here
+}
+
+func TestConstants(t *testing.T) {
+	check(t, "const limit = 1_000", "limit: 1_000 to 1001: const limit = 1001")
+	check(t, "const mask = 0x0f", "mask: 0x0f to 16: const mask = 16")
+	check(t, "type digest [32]byte", "digest: 32 to 33: type digest [33]byte")
+	check(t, "var f, c, s = 1.5, 'a', \"0\"")
+}
+
+func TestStatements(t *testing.T) {
+	check(t, "func f() {\n\ta := g()\n\ta = g() // again\n\ta.h(\n\t\ta,\n\t)\n\tgo g()\n\tdefer g()\n\t_ = a\n\t_ = g()\n}",
+		"f: statement removed: // again",
+		"f: statement removed: ",
+		"f: statement removed: ")
+	check(t, "func f() {\n\tfor i = a; b; i = g() {\n\t\tbreak\n\t}\n}",
+		"f: break to continue: continue")
+	check(t, "func f() {\n\tselect {\n\tcase <-c:\n\t\tg()\n\tcase b := <-c:\n\t\tcontinue loop\n\t}\n}",
+		"f: statement removed: ",
+		"f: continue to break: break loop")
+}
+
+func TestBodies(t *testing.T) {
+	check(t, "func f() error {\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}",
+		"f: != to ==: if err == nil {",
+		"f: body emptied: if err != nil {}")
+	check(t, "func f() error {\n\tif a, _, ok := g(); ok {\n\t\treturn a\n\t}\n\treturn nil\n}",
+		"f: ! inserted: if a, _, ok := g(); !ok {",
+		"f: body emptied: if a, _, ok := g(); ok { _, _ = a, ok }")
+}
+
+// What is not read by any test, or not noticed by any, is left alone.
+func TestSkips(t *testing.T) {
+	check(t, `func f() error { return ledger.Errorf(code, "at most %d", most+1).WithHint("try %d", 2) }`)
+	check(t, "func f() { e.options.Logger.Info(1)\n\tslog.With(1).Info(2)\n\te.observer.Committed(1, a-b)\n\te.observe(1) }")
+	check(t, "func f() []int { g(make([]int, n, 512), make(map[int]bool, 512)); return slices.Grow(a, 512) }",
+		"f: statement removed: func f() []int { ; return slices.Grow(a, 512) }")
+	check(t, "func f() []int { return make([]int, 1, 512) }",
+		"f: 1 to 2: func f() []int { return make([]int, 2, 512) }")
+	check(t, "func f() chan int { return make(chan int, 1) }",
+		"f: 1 to 2: func f() chan int { return make(chan int, 2) }")
+	check(t, "func f() { panic(1 + 2) }", "f: statement removed: func f() {  }")
+	generated, err := mutantsOf("file.go", []byte("// Code generated by x. DO NOT EDIT.\n\npackage p\n\nconst a = 1\n"))
+	if err != nil || len(generated) != 0 {
+		t.Errorf("a generated file has the mutants %v and the error %v", generated, err)
+	}
+}
+
+// Mutants of one line, and of lines that read the same, have names of their own.
+func TestNames(t *testing.T) {
+	check(t, "func f() {\n\ta(0, 0)\n\ta(0, 0)\n}",
+		"f: statement removed: ",
+		"f: 0 to 1: a(1, 0)",
+		"f: 0 to 1 #2: a(0, 1)",
+		"f: statement removed #2: ",
+		"f: 0 to 1 #3: a(1, 0)",
+		"f: 0 to 1 #4: a(0, 1)")
+}
+
+func TestApply(t *testing.T) {
+	const source = "package p\n\nfunc f(a int) int {\n\tif a > b {\n\t\treturn a\n\t}\n\treturn b\n}\n"
+	mutants, err := mutantsOf("dir/file.go", []byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := mutants[len(mutants)-1]
+	if got, want := last.String(), "dir/file.go:4: body emptied, in f"; got != want {
+		t.Errorf("the mutant is %q, want %q", got, want)
+	}
+	if got, want := string(last.apply()), "package p\n\nfunc f(a int) int {\n\tif a > b {}\n\treturn b\n}\n"; got != want {
+		t.Errorf("with it the file is %q, want %q", got, want)
+	}
+	if got, want := (&mutant{Before: []string{"\ta()"}}).diff(), "-\ta()\n"; got != want {
+		t.Errorf("the difference is %q, want %q", got, want)
+	}
+	if got, want := last.diff(), "-\tif a > b {\n-\t\treturn a\n-\t}\n+\tif a > b {}\n"; got != want {
+		t.Errorf("the difference is %q, want %q", got, want)
+	}
+}
+
+func TestEquivalents(t *testing.T) {
+	known, err := parseEquivalents("# a comment\n\ndir/file.go f\n\treturn a < b\n\t< to <=\n\tThey are\n\tnever equal.\n\n" +
+		"dir/file.go f\n\treturn a > b\n\t> to >=\n\tGone.\n\nother/file.go f\n\treturn a > b\n\t> to >=\n\tNot looked at.\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mutants, err := mutantsOf("dir/file.go", []byte("package p\n\nfunc f(a, b int) bool {\n\treturn a < b\n}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := known.mark(mutants, []string{"dir"})
+	if mutants[0].Outcome != equivalent || mutants[0].Reason != "They are never equal." || mutants[1].Outcome != untried {
+		t.Errorf("the mutants are %q (%s) and %q", mutants[0].Outcome, mutants[0].Reason, mutants[1].Outcome)
+	}
+	if want := []string{"dir/file.go f: return a > b: > to >="}; !slices.Equal(stale, want) {
+		t.Errorf("stale are %q, want %q", stale, want)
+	}
+	if chosen := choose(mutants, 0, 1); len(chosen) != 1 || chosen[0] != mutants[1] {
+		t.Errorf("chosen are %v", chosen)
+	}
+	for _, wrong := range []string{"file.go\n\ta\n\tb\n\tc\n", "file.go f\n\ta\n\tb\n", "file.go f\na\nb\nc\n\nfile.go f\na\nb\nc"} {
+		if _, err := parseEquivalents(wrong); err == nil {
+			t.Errorf("%q is read", wrong)
+		}
+	}
+}
+
+func TestSample(t *testing.T) {
+	mutants, err := mutantsOf("dir/file.go", []byte("package p\n\nvar a = []int{"+strings.Repeat("1, ", 100)+"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, again, other := choose(mutants, 20, 1), choose(mutants, 20, 1), choose(mutants, 20, 2)
+	if len(first) != 20 || !slices.Equal(first, again) || slices.Equal(first, other) {
+		t.Error("a seed does not choose a sample of its own")
+	}
+	if all := choose(mutants, 0, 1); len(all) != 100 || !slices.Equal(all[:20], first) {
+		t.Error("without a sample, not all are chosen in the same order")
+	}
+}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -173,7 +174,7 @@ func TestStatementFile(t *testing.T) {
 		}
 		_, _ = io.ReadFull(file, line)
 		go func() { more <- false }()
-		if _, err = file.Read(line); err == nil || kind != "" && err == io.EOF {
+		if _, err = file.Read(line); err == nil || kind != "" && errors.Is(err, io.EOF) {
 			t.Errorf("type %q: at its end it gives %v", kind, err)
 		}
 		if err := file.Close(); err != nil {

@@ -142,7 +142,7 @@ func TestCheckpointErrors(t *testing.T) {
 		{[]string{"--db", db, "--key", "-", "--out", file}, "-: not a private key", "make one with", cli.ExitUsage},
 		{[]string{"--db", db, "--key", folder, "--out", file}, folder + ": ", "", cli.ExitUsage},
 		{[]string{"--db", db + "x", "--key", private, "--out", file}, "no ledger there", "create a ledger with", cli.ExitFailure},
-		{[]string{"--db", "postgres://h/d", "--key", private, "--out", file}, "cannot be kept at", "name the path of a SQLite file", cli.ExitFailure},
+		{[]string{"--db", "https://h/d", "--key", private, "--out", file}, "cannot be kept at", "name the path of a SQLite file", cli.ExitFailure},
 		{[]string{"--db", db, "--key", private, "--out", filepath.Join(folder, "none", "x")}, "no such file or directory", "", cli.ExitFailure},
 	} {
 		out, errs, status := command(t, append([]string{"checkpoint"}, tt.args...)...)

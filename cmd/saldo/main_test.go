@@ -309,7 +309,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"serve", "--db", db + "x"}, "hint: create a ledger with: saldo init", cli.ExitFailure},
 		{[]string{"init", "--db", db}, "hint: serve it with: saldo serve", cli.ExitFailure},
 		{[]string{"verify", "--db", db + "x"}, "hint: create a ledger with: saldo init", cli.ExitFailure},
-		{[]string{"init", "--db", "postgres://u:s3cr3t@h/d"}, "hint: name the path of a SQLite file", cli.ExitFailure},
+		{[]string{"init", "--db", "https://u:s3cr3t@h/d"}, "hint: name the path of a SQLite file", cli.ExitFailure},
 	} {
 		out, errs, status := command(t, tt.args...)
 		if status != tt.status || !strings.Contains(errs, tt.want) || out != "" || strings.Contains(errs, "s3cr3t") {

@@ -486,7 +486,7 @@ func TestVerifyWhileServed(t *testing.T) {
 	var last int64
 	for range 5 {
 		ticks := 0
-		report, err := app.Verify(t.Context(), db, func(engine.Report) { ticks++ })
+		report, err := app.Verify(t.Context(), db, engine.VerifyOptions{Progress: func(engine.Report) { ticks++ }})
 		if err != nil {
 			t.Fatal(err)
 		}

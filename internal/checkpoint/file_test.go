@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -195,6 +196,30 @@ func TestOpenSSL(t *testing.T) {
 	publicPath, err := checkpoint.NewKey(own)
 	if err != nil || string(run("pkey", "-in", own, "-pubout")) != content(t, publicPath) {
 		t.Errorf("openssl finds another public key, %v", err)
+	}
+	// A checkpoint can be checked without Saldo, as docs/verify.md says. (The
+	// option is as old as openssl 3.)
+	if help, _ := exec.CommandContext(t.Context(), openssl, "pkeyutl", "-help").CombinedOutput(); bytes.Contains(help, []byte("-rawin")) {
+		var signed struct{ Digest, Signature string }
+		lines := bytes.Split(readExample(t), []byte("\n"))
+		if err := json.Unmarshal(lines[5], &signed); err != nil {
+			t.Fatal(err)
+		}
+		signature, err := base64.StdEncoding.DecodeString(signed.Signature)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := t.TempDir()
+		for name, text := range map[string]string{
+			"message":   "saldo checkpoint 1\n2026-11-22T03:00:00.123456Z\n4\n" + signed.Digest + "\n",
+			"signature": string(signature), "key": publicPEM,
+		} {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run("pkeyutl", "-verify", "-pubin", "-inkey", filepath.Join(folder, "key"), "-rawin",
+			"-in", filepath.Join(folder, "message"), "-sigfile", filepath.Join(folder, "signature"))
 	}
 	encrypted := run("pkcs8", "-topk8", "-in", own, "-passout", "pass:secret")
 	if _, err := checkpoint.ReadPrivateKey(bytes.NewReader(encrypted)); !errors.Is(err, checkpoint.ErrEncryptedKey) {

@@ -177,7 +177,7 @@ func (c *chargeOn) UnmarshalText(text []byte) error {
 	if string(text) == "none" {
 		return nil
 	}
-	for _, name := range strings.Split(string(text), ",") {
+	for name := range strings.SplitSeq(string(text), ",") {
 		state := api.DeliveryState(strings.TrimSpace(name))
 		if !state.Valid() {
 			return fmt.Errorf("%q is no state of a delivery report (ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD), nor none", name)

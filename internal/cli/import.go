@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/saldo-ledger/saldo/api"
@@ -86,10 +87,12 @@ func (c *importCommand) Run(ctx context.Context, streams Streams) error {
 	if closed := run.rejects.close(err == nil); err == nil {
 		err = closed
 	}
-	p := newPrinter(streams, c.Output)
-	run.show(p)
-	if flushed := p.flush(); err == nil {
-		err = flushed
+	if err == nil || run.count.Lines > 0 {
+		p := newPrinter(streams, c.Output)
+		run.show(p)
+		if flushed := p.flush(); err == nil {
+			err = flushed
+		}
 	}
 	return run.conclude(err)
 }
@@ -166,7 +169,7 @@ func (r *importRun) all(ctx context.Context) error {
 		}
 	}()
 	for {
-		batch, more, err := gather(ctx, lines)
+		batch, more, err := r.gather(ctx, lines)
 		if err == nil {
 			err = r.post(ctx, batch)
 		}
@@ -183,7 +186,7 @@ func (r *importRun) all(ctx context.Context) error {
 }
 
 // gather takes the next batch off the reader, and tells whether there is more after it.
-func gather(ctx context.Context, lines <-chan importLine) (batch []importItem, more bool, err error) {
+func (r *importRun) gather(ctx context.Context, lines <-chan importLine) (batch []importItem, more bool, err error) {
 	var idle <-chan time.Time
 	for size := 0; len(batch) < importBatch && size < importBatchBytes; {
 		select {
@@ -194,8 +197,8 @@ func gather(ctx context.Context, lines <-chan importLine) (batch []importItem, m
 			if line.err != nil {
 				return nil, false, line.err
 			}
-			if batch = append(batch, line.importItem); idle == nil {
-				idle = time.After(importIdle)
+			if batch = append(batch, line.importItem); idle == nil && !r.in.regular {
+				idle = time.After(importIdle) // somebody may have said all that there is for now
 			}
 			size += line.size
 		case <-idle:
@@ -369,7 +372,8 @@ func (r *importRun) show(p *printer) {
 			}
 		}
 		if r.likely > 0 {
-			p.notef("note: %s lines without a key were posted by an earlier import; where these are new movements that look the same, give this import a --name", grouped(r.likely))
+			p.notef("note: %s without a key %s posted by an earlier import; for new movements that look the same, give this import a --name",
+				grouped(r.likely)+plural(r.likely, " line", " lines"), plural(r.likely, "was", "were"))
 		}
 	})
 }
@@ -386,11 +390,11 @@ func (r *importRun) conclude(err error) error {
 	}
 	if r.count.DryRun {
 		return &Error{
-			Status: ExitFailure, Message: fmt.Sprintf("%s of %s lines are not well formed", grouped(rejects), grouped(r.count.Lines)),
+			Status: ExitFailure, Message: fmt.Sprintf("%s of %s lines %s not well formed", grouped(rejects), grouped(r.count.Lines), plural(rejects, "is", "are")),
 			Hints: []string{"nothing was sent"},
 		}
 	}
-	failure := &Error{Status: ExitFailure, Message: fmt.Sprintf("%s of %s lines were not posted", grouped(rejects), grouped(r.count.Lines))}
+	failure := &Error{Status: ExitFailure, Message: fmt.Sprintf("%s of %s lines %s not posted", grouped(rejects), grouped(r.count.Lines), plural(rejects, "was", "were"))}
 	if path := r.rejects.written(); path != "" {
 		failure.Hints = append(failure.Hints, path+" has them, each with its reason")
 	}
@@ -403,6 +407,7 @@ func (r *importRun) explain(err error) error {
 	_, replied := errors.AsType[*client.Error](err)
 	known, isKnown := errors.AsType[*Error](err)
 	_, exchange := errors.AsType[*url.Error](err)
+	again := "to go on, run the same command again"
 	switch {
 	case isKnown:
 		failure = *known
@@ -412,21 +417,17 @@ func (r *importRun) explain(err error) error {
 		failure = *describe(err)
 	case exchange:
 		failure = *describe(r.command.explain(context.Background(), 0, err))
-	default: // of reading the file
+	default:
 		failure = Error{Status: ExitFailure, Message: r.in.name + ": " + err.Error(), Err: err}
+		again = "to go on, correct the file, and run the same command again"
 	}
-	if r.saldo == nil {
+	if r.count.Lines == 0 || r.count.DryRun {
 		return &failure
 	}
-	again := "run the same command again"
 	if r.in.file == nil {
-		again = "run the same command again with the same input"
+		again += " with the same input"
 	}
-	where := "nothing is done yet"
-	if r.count.Lines > 0 {
-		where = fmt.Sprintf("everything up to line %d is done", r.line)
-	}
-	failure.Hints = append(failure.Hints[:len(failure.Hints):len(failure.Hints)],
-		where+"; to go on, "+again+": what is posted is not posted twice")
+	failure.Hints = append(slices.Clip(failure.Hints),
+		fmt.Sprintf("everything up to line %d is done; %s: what is posted is not posted twice", r.line, again))
 	return &failure
 }

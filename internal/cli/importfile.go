@@ -179,9 +179,15 @@ func membersOf(t *api.BatchTransaction) []string {
 		name  string
 		given bool
 	}{
-		{"account", t.Account != 0}, {"wallet", t.Wallet != ""}, {"amount", t.Amount != nil},
-		{"to_account", t.ToAccount != 0}, {"to_wallet", t.ToWallet != ""},
-		{"hold", t.Hold != ""}, {"charge", t.Charge != ""}, {"expires_in", t.ExpiresIn != nil}, {"final", t.Final != nil},
+		{"account", t.Account != 0},
+		{"wallet", t.Wallet != ""},
+		{"amount", t.Amount != nil},
+		{"to_account", t.ToAccount != 0},
+		{"to_wallet", t.ToWallet != ""},
+		{"hold", t.Hold != ""},
+		{"charge", t.Charge != ""},
+		{"expires_in", t.ExpiresIn != nil},
+		{"final", t.Final != nil},
 	} {
 		if member.given {
 			has = append(has, member.name)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -66,7 +67,7 @@ func firstByte(r *bufio.Reader) (byte, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !bytes.ContainsRune([]byte(" \t\r\n"), rune(start[n-1])) {
+		if !strings.ContainsRune(" \t\r\n", rune(start[n-1])) {
 			return start[n-1], nil
 		}
 	}
@@ -146,6 +147,10 @@ func csvRows(file io.Reader, may columns, yield func(row, error) bool) {
 			return
 		}
 		current, err := may.row(r, header, cells, err)
+		if err != nil {
+			yield(row{}, err)
+			return
+		}
 		current.text = strings.TrimSpace(string(source.take(current.end)))
 		if current.err != nil && strings.Contains(current.text, "\n") {
 			// Nobody knows how many lines stand behind a quote that is not closed.
@@ -195,12 +200,21 @@ func (c *columns) check(header []string) error {
 		}
 		switch {
 		case !ok:
-			return fmt.Errorf("there is no column %q", name)
+			return fmt.Errorf("there is no column %q (the columns are %s)", name, c.names())
 		case slices.Contains(header[:i], name):
 			return fmt.Errorf("the column %q stands twice", name)
 		}
 	}
 	return nil
+}
+
+// names are the columns that there are, for people to read.
+func (c *columns) names() string {
+	names := slices.Sorted(maps.Keys(c.known))
+	if i := slices.Index(names, metadataColumn); i >= 0 {
+		names[i] += "NAME"
+	}
+	return strings.Join(names, ", ")
 }
 
 // object makes an object of a line. An empty cell is a member that is left out.
@@ -337,13 +351,25 @@ func openInput(name string, streams Streams) (*input, error) {
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, &Error{Status: ExitUsage, Message: "cannot read the file: " + err.Error(), Err: err, Hints: []string{"- reads standard input"}}
+		return nil, unreadableInput(err)
 	}
 	in := &input{Reader: file, name: name, file: file}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New(name + " is a folder")
+	}
+	if err != nil {
+		in.Close()
+		return nil, unreadableInput(err)
+	}
+	if info.Mode().IsRegular() {
 		in.regular, in.size = true, info.Size()
 	}
 	return in, nil
+}
+
+func unreadableInput(err error) error {
+	return &Error{Status: ExitUsage, Message: "cannot read the file: " + err.Error(), Err: err, Hints: []string{"for standard input, write -"}}
 }
 
 // Close closes the file. It was only read, so nothing can be lost.

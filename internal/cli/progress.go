@@ -73,7 +73,7 @@ func (p *progress) line(now time.Time, count *importCount, bytes int64, state st
 		}
 	}
 	if rejects := count.rejects(); rejects > 0 {
-		parts = append(parts, paint(p.colours, "31", grouped(rejects)+" rejects"))
+		parts = append(parts, paint(p.colours, "31", grouped(rejects)+plural(rejects, " reject", " rejects")))
 	}
 	if state != "" {
 		parts = append(parts, paint(p.colours, "33", state))
@@ -88,6 +88,14 @@ func clock(d time.Duration) string {
 		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
 	}
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// plural chooses the word for a count.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }
 
 // grouped is a count with a comma before every third digit from the right.

@@ -110,6 +110,7 @@ func (s *settlement) count(report api.SettledReport) {
 	switch report.Outcome {
 	case api.SettlementOutcomeFailed, api.SettlementOutcomeUnknownReference, api.SettlementOutcomeAmbiguousReference:
 		s.open++
+	default: // the report did what there is for it to do
 	}
 	if report.Error != nil && len(s.reasons) < reasonsShown {
 		s.reasons = append(s.reasons, fmt.Sprintf("%s: %s (%s)", report.Reference, report.Error.Detail, report.Error.Code))
@@ -127,7 +128,7 @@ func (s *settlement) conclude(p *printer) error {
 		}
 	}
 	return &Error{
-		Status: ExitFailure, Message: fmt.Sprintf("%d of %d reports settled nothing", s.open, s.reports),
+		Status: ExitFailure, Message: fmt.Sprintf("%s of %s reports settled nothing", grouped(s.open), grouped(s.reports)),
 		Hints: []string{"look at those with the outcome failed, unknown_reference or ambiguous_reference; to settle the others again does no harm"},
 	}
 }

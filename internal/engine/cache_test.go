@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -169,8 +168,8 @@ func TestReadingBesideACommitIsNotKept(t *testing.T) {
 func TestChangesAreInForceAtOnce(t *testing.T) {
 	t.Parallel()
 	store, _ := newStore(t)
-	clock := &ticking{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	e := start(t, store, engine.Options{Clock: clock.time}, 1)
+	clock := storetest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	e := start(t, store, engine.Options{Clock: clock.Now}, 1)
 	credentials := newKey(t, e, 1)
 	var group sync.WaitGroup
 	var revoked atomic.Bool
@@ -209,11 +208,11 @@ func TestChangesAreInForceAtOnce(t *testing.T) {
 	}
 
 	expiring := engine.GenerateCredentials()
-	_, err := e.CreateKey(ctx, ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, ExpiresAt: clock.time().Add(time.Second)}, expiring)
+	_, err := e.CreateKey(ctx, ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, ExpiresAt: clock.Now().Add(time.Second)}, expiring)
 	noError(t, err)
 	_, err = e.Authenticate(ctx, expiring)
 	noError(t, err)
-	clock.set(clock.time().Add(time.Second))
+	clock.Set(clock.Now().Add(time.Second))
 	_, err = e.Authenticate(ctx, expiring)
 	wantCode(t, err, ledger.Unauthorized)
 }
@@ -256,8 +255,7 @@ func TestCacheFillsAfterFailures(t *testing.T) {
 	post(t, e, topUp("fill", 65, 1))
 	for name, fail := range map[string]func(){
 		"a change that cannot be": func() {
-			_, _, err := e.SetCreditLimit(ctx, sms(65), ledger.MaxAmount)
-			wantCode(t, err, ledger.AmountOutOfRange)
+			wantCode(t, setLimit(e, sms(65), ledger.MaxAmount), ledger.AmountOutOfRange)
 		},
 		"a fault": func() {
 			store.plan(unknownAndNotDone)
@@ -272,129 +270,5 @@ func TestCacheFillsAfterFailures(t *testing.T) {
 			wallet(t, e, 65)
 		}
 		check(t, "readings of the store after "+name, store.count, 1)
-	}
-}
-
-// dump is everything that a ledger holds, in an order that does not depend on how it came in.
-type dump struct {
-	Holders      []*ledger.Holder
-	Entries      []engine.EntryRow
-	Transactions []engine.TransactionRow
-	System       map[string]string
-	Outcomes     []string
-}
-
-func dumpOf(t testing.TB, store engine.Store) (d dump) {
-	t.Helper()
-	var err error
-	d.Holders, err = store.Holders(ctx, 0, 10000)
-	noError(t, err)
-	d.System = map[string]string{}
-	noError(t, store.Snapshot(ctx, func(s engine.Snapshot) error {
-		if d.Entries, err = s.Entries(ctx, ledger.WalletRef{}, 0, 10000); err != nil {
-			return err
-		}
-		if d.Transactions, err = s.Transactions(ctx, ledger.TransactionID{}, 10000); err != nil {
-			return err
-		}
-		system, err := s.System(ctx)
-		for _, row := range system {
-			d.System[string(row.Account)+" "+row.Currency] = row.Total.Millionths()
-		}
-		return err
-	}))
-	return d
-}
-
-// randomCalls gives operations of all sorts, the same for the same seed. Each
-// says what came of it.
-func randomCalls(seed uint64, n int) []func(e *engine.Engine) string {
-	random := rand.New(rand.NewPCG(seed, 1))
-	account := func() ledger.AccountID { return 1 + ledger.AccountID(random.IntN(6))*64 } // all but one in one shard
-	kinds := []ledger.Kind{ledger.TopUp, ledger.Charge, ledger.Charge, ledger.Refund, ledger.Adjustment, ledger.Transfer, ledger.Transfer}
-	statuses := []ledger.Status{ledger.Active, ledger.Active, ledger.Suspended, ledger.Closed}
-	calls := make([]func(*engine.Engine) string, 0, n)
-	for id := range ledger.AccountID(6) {
-		calls = append(calls, func(e *engine.Engine) string {
-			_, err := e.CreateAccount(ctx, ledger.Account{ID: 1 + id*64, Name: "Example Ltd", Currency: []string{"CNY", "VND"}[id%4/3]})
-			return fmt.Sprint(err)
-		})
-	}
-	for range n {
-		switch random.IntN(12) {
-		case 0:
-			id, status := account(), statuses[random.IntN(len(statuses))]
-			calls = append(calls, func(e *engine.Engine) string { return fmt.Sprint(setStatus(e, id, status)) })
-		case 1:
-			id, limit := account(), ledger.Amount(random.IntN(50))
-			calls = append(calls, func(e *engine.Engine) string {
-				_, created, err := e.SetCreditLimit(ctx, ledger.WalletRef{Account: id, Service: "fax"}, limit)
-				return fmt.Sprint(created, err)
-			})
-		default:
-			r := ledger.Request{
-				IdempotencyKey: fmt.Sprint(random.IntN(n)), Kind: kinds[random.IntN(len(kinds))], Wallet: sms(account()), Amount: 1 + ledger.Amount(random.IntN(40)),
-			}
-			if random.IntN(4) == 0 {
-				r.Wallet.Service = "fax"
-			}
-			if r.Kind == ledger.Transfer {
-				r.To = ledger.WalletRef{Account: account(), Service: ledger.VoIP}
-			}
-			if r.Kind == ledger.Adjustment && random.IntN(2) == 0 {
-				r.Amount = -r.Amount
-			}
-			calls = append(calls, func(e *engine.Engine) string {
-				tx, replayed, err := e.Post(ctx, r)
-				return fmt.Sprintf("%+v %t %v", tx, replayed, err)
-			})
-		}
-	}
-	return calls
-}
-
-// The sizes of cache, batch and queue are about speed alone: the same operations
-// give the same ledger and the same replies.
-func TestSizesDoNotMatter(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for seed := range uint64(2) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			var want dump
-			for i, options := range []engine.Options{
-				{},
-				{CacheSize: 1},
-				{BatchSize: 1},
-				{CacheSize: 1, BatchSize: 3},
-				{BatchSize: 1024, QueueSize: 100_000},
-			} {
-				options.Clock = func() time.Time { return now }
-				store, _ := newStore(t)
-				gate := storetest.NewGate(store)
-				e := start(t, gate, options, 0)
-				operations := randomCalls(seed, 120)
-				outcomes := make([]string, len(operations))
-				var calls []func()
-				for i, operation := range operations {
-					calls = append(calls, func() { outcomes[i] = operation(e) })
-				}
-				if i == 0 {
-					for _, call := range calls {
-						call() // one at a time
-					}
-				} else {
-					storetest.Queue(e, gate, calls...)
-				}
-				got := dumpOf(t, store)
-				got.Outcomes = outcomes
-				storetest.Verify(t, store)
-				if i == 0 {
-					want = got
-					continue
-				}
-				check(t, fmt.Sprintf("the ledger with %+v", options), got, want)
-			}
-		})
 	}
 }

@@ -119,10 +119,9 @@ func (d *decisions) lock(ctx context.Context, tx Tx, cached *cache[ledger.Accoun
 	if err != nil {
 		return err
 	}
-	// Another process may have a clock that is ahead of this one. Batches about
-	// one wallet differ in time, so that time tells which was first.
-	if latest := tx.Latest(); !latest.Before(d.now) {
-		d.now = latest.Add(time.Microsecond)
+	// Another process may have a clock that is ahead of this one.
+	if latest := tx.Latest(); latest.After(d.now) {
+		d.now = latest
 	}
 	for id, holder := range locked {
 		d.touched[id] = clone(holder)
@@ -206,9 +205,9 @@ func (d *decisions) decideAll(postings []ledger.Transaction) []Result {
 	results := make([]Result, len(postings))
 	for i := range postings {
 		// What cannot even be refused is found first.
-		_, err := d.wallet(postings[i].Wallet)
+		_, err := d.earlier(&postings[i])
 		if err == nil {
-			_, err = d.earlier(&postings[i])
+			_, err = d.wallet(postings[i].Wallet)
 		}
 		if err != nil {
 			results[i].Err = err

@@ -151,7 +151,12 @@ func (e *Engine) Close() {
 }
 
 // QueueDepth is the number of postings and changes that wait for the committer.
-func (e *Engine) QueueDepth() int { return int(e.waiting.Load()) }
+// It looks when nobody is on the way into the queue, so that what is counted is there.
+func (e *Engine) QueueDepth() int {
+	e.closing.Lock()
+	defer e.closing.Unlock()
+	return int(e.waiting.Load())
+}
 
 // Ping tells whether the ledger can be read.
 func (e *Engine) Ping(ctx context.Context) error { return e.store.Ping(ctx) }

@@ -52,9 +52,13 @@ func execute(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// start starts an engine over a store, with the accounts 1 to n.
+// start starts an engine over a store, with the accounts 1 to n. Unless the
+// options say otherwise, holds expire only when the engine is told to.
 func start(t testing.TB, store engine.Store, options engine.Options, n int) *engine.Engine {
 	t.Helper()
+	if options.SweepInterval == 0 {
+		options.SweepInterval = -1
+	}
 	e := storetest.NewEngine(t, store, options)
 	for id := range n {
 		_, err := e.CreateAccount(ctx, ledger.Account{ID: ledger.AccountID(id + 1), Name: "Example Ltd", Currency: "CNY"})
@@ -118,6 +122,36 @@ func transfer(key string, from, to ledger.AccountID, amount ledger.Amount) ledge
 	return ledger.Request{IdempotencyKey: key, Kind: ledger.Transfer, Wallet: sms(from), To: sms(to), Amount: amount}
 }
 
+// place reserves an amount for an hour.
+func place(key string, account ledger.AccountID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.PlaceHold, Wallet: sms(account), Amount: amount, ExpiresIn: time.Hour}
+}
+
+// capture takes an amount of a hold, or for 0 all of it, and releases the rest.
+func capture(key string, hold ledger.TransactionID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Capture, Parent: hold, Amount: amount, Final: true}
+}
+
+// part is a capture that leaves the rest reserved.
+func part(key string, hold ledger.TransactionID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Capture, Parent: hold, Amount: amount}
+}
+
+func release(key string, hold ledger.TransactionID) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Release, Parent: hold}
+}
+
+func extend(key string, hold ledger.TransactionID, by time.Duration) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Extend, Parent: hold, ExpiresIn: by}
+}
+
+func refund(key string, charge ledger.TransactionID, amount ledger.Amount) ledger.Request {
+	return ledger.Request{IdempotencyKey: key, Kind: ledger.Refund, Parent: charge, Amount: amount}
+}
+
+// idOf is the id of the operator's transaction with a key.
+func idOf(key string) ledger.TransactionID { return ledger.NewTransactionID(ledger.Operator, key) }
+
 // post posts a request that must be posted.
 func post(t testing.TB, e *engine.Engine, r ledger.Request) *ledger.Transaction {
 	t.Helper()
@@ -163,6 +197,12 @@ func wallet(t testing.TB, e *engine.Engine, id ledger.AccountID) ledger.Wallet {
 // setStatus changes an account's status.
 func setStatus(e *engine.Engine, id ledger.AccountID, status ledger.Status) error {
 	_, err := e.UpdateAccount(ctx, id, engine.AccountChange{Status: &status})
+	return err
+}
+
+// setLimit gives a wallet a credit limit, and no other settings.
+func setLimit(e *engine.Engine, ref ledger.WalletRef, limit ledger.Amount) error {
+	_, _, err := e.PutWallet(ctx, ref, ledger.Settings{CreditLimit: limit})
 	return err
 }
 
@@ -254,24 +294,6 @@ var (
 	unknownAndNotDone = func(func() error) error { return fmt.Errorf("connection lost: %w", engine.ErrCommitUnknown) }
 	refused           = func(func() error) error { return errDisk }
 )
-
-// ticking is a clock that a test sets.
-type ticking struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *ticking) time() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *ticking) set(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = now
-}
 
 // recorder keeps what every write appended, by idempotency keys; a change appears as "change".
 type recorder struct {

@@ -354,6 +354,7 @@ func (r *pageReader[T]) skip() {
 
 func (v *verifier) entryReader() *pageReader[EntryRow] {
 	return &pageReader[EntryRow]{read: func(ctx context.Context, last *EntryRow) ([]EntryRow, error) {
+		v.tick() // a ledger of few wallets may have very many entries
 		return v.snapshot.Entries(ctx, last.WalletRef, last.Version, verifyPage)
 	}}
 }

@@ -101,7 +101,7 @@ func TestOrderOfPostingsAndChanges(t *testing.T) {
 		func() { suspended = setStatus(e, 1, ledger.Suspended) },
 		posting(e, charge("during", 1, 2), &during),
 		func() { activated = setStatus(e, 1, ledger.Active) },
-		func() { _, _, limited = e.SetCreditLimit(ctx, sms(1), 7) },
+		func() { limited = setLimit(e, sms(1), 7) },
 		posting(e, charge("from credit", 1, 10), &fromCredit), // refused for its key, so it never waits
 		posting(e, charge("from-credit", 1, 10), &fromCredit),
 		posting(e, charge("empty", 1, 1), &empty),
@@ -233,7 +233,7 @@ func TestCallerGivesUp(t *testing.T) {
 		func() {
 			holder, errs[0] = e.CreateAccount(impatient, ledger.Account{ID: 9, Name: "Example Ltd", Currency: "CNY"})
 		},
-		func() { changed, _, errs[1] = e.SetCreditLimit(impatient, sms(1), 5) },
+		func() { changed, _, errs[1] = e.PutWallet(impatient, sms(1), ledger.Settings{CreditLimit: 5}) },
 		func() {
 			key, errs[2] = e.CreateKey(impatient, ledger.Key{Scopes: []ledger.Scope{ledger.ScopeAdmin}}, engine.GenerateCredentials())
 		},
@@ -279,9 +279,9 @@ func TestRequestsThatAreNotValidNeverWait(t *testing.T) {
 	wantCode(t, err, ledger.InvalidRequest)
 	_, err = e.CreateAccount(ctx, ledger.Account{ID: -1, Name: "Example Ltd", Currency: "CNY"})
 	wantCode(t, err, ledger.InvalidRequest)
-	_, _, err = e.SetCreditLimit(ctx, ledger.WalletRef{Account: 1, Service: "Not A Name"}, 1)
+	err = setLimit(e, ledger.WalletRef{Account: 1, Service: "Not A Name"}, 1)
 	wantCode(t, err, ledger.InvalidRequest)
-	_, _, err = e.SetCreditLimit(ctx, sms(1), -1)
+	err = setLimit(e, sms(1), -1)
 	wantCode(t, err, ledger.InvalidRequest)
 	_, err = e.CreateKey(ctx, ledger.Key{}, engine.GenerateCredentials())
 	wantCode(t, err, ledger.InvalidRequest)
@@ -297,10 +297,10 @@ func TestChangesThatCannotBe(t *testing.T) {
 	wantCode(t, err, ledger.Conflict)
 	wantCode(t, setStatus(e, 9, ledger.Closed), ledger.NotFound)
 	wantCode(t, setStatus(e, 1, "other"), ledger.InvalidRequest)
-	_, _, err = e.SetCreditLimit(ctx, sms(9), 1)
+	err = setLimit(e, sms(9), 1)
 	wantCode(t, err, ledger.NotFound)
 	post(t, e, topUp("fill", 1, 1))
-	_, _, err = e.SetCreditLimit(ctx, sms(1), ledger.MaxAmount)
+	err = setLimit(e, sms(1), ledger.MaxAmount)
 	wantCode(t, err, ledger.AmountOutOfRange)
 	_, err = e.CreateKey(ctx, ledger.Key{Account: 9, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}, engine.GenerateCredentials())
 	wantCode(t, err, ledger.NotFound)
@@ -310,10 +310,10 @@ func TestChangesThatCannotBe(t *testing.T) {
 	_, err = e.Authenticate(ctx, ledger.Credentials{ID: "no", Secret: "key"})
 	wantCode(t, err, ledger.Unauthorized)
 	for i := range ledger.MaxWallets - 2 {
-		_, _, err = e.SetCreditLimit(ctx, ledger.WalletRef{Account: 1, Service: ledger.Service(fmt.Sprint("w", i))}, 0)
+		err = setLimit(e, ledger.WalletRef{Account: 1, Service: ledger.Service(fmt.Sprint("w", i))}, 0)
 		noError(t, err)
 	}
-	_, _, err = e.SetCreditLimit(ctx, ledger.WalletRef{Account: 1, Service: "one-more"}, 0)
+	err = setLimit(e, ledger.WalletRef{Account: 1, Service: "one-more"}, 0)
 	wantCode(t, err, ledger.InvalidRequest)
 	// None of it shows, in the cache or in the store.
 	for _, read := range []func(context.Context, ledger.AccountID) (*ledger.Holder, error){e.Holder, store.Holder} {
@@ -474,11 +474,11 @@ func TestTimeNeverRunsBackwards(t *testing.T) {
 		t.Fatal(err)
 	}
 	noon := time.Date(2026, 1, 2, 12, 0, 0, 678901234, time.FixedZone("UTC+7", 7*3600))
-	clock := &ticking{now: noon}
-	e := start(t, store, engine.Options{Clock: clock.time}, 1)
+	clock := storetest.NewClock(noon)
+	e := start(t, store, engine.Options{Clock: clock.Now}, 1)
 	first := post(t, e, topUp("1", 1, 1)).CreatedAt
 	check(t, "first", first.String(), "2026-01-02 05:00:00.678901 +0000 UTC")
-	clock.set(noon.Add(-time.Hour))
+	clock.Set(noon.Add(-time.Hour))
 	check(t, "an hour back", post(t, e, topUp("2", 1, 1)).CreatedAt, first)
 	tx, _, err := e.Post(ctx, charge("3", 1, 100))
 	noError(t, err)
@@ -492,20 +492,20 @@ func TestTimeNeverRunsBackwards(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { noError(t, store.Close()) })
-	e = start(t, store, engine.Options{Clock: clock.time}, 0)
+	e = start(t, store, engine.Options{Clock: clock.Now}, 0)
 	check(t, "after a restart", post(t, e, topUp("4", 1, 1)).CreatedAt, first)
-	clock.set(noon.Add(time.Microsecond))
+	clock.Set(noon.Add(time.Microsecond))
 	check(t, "when the clock has caught up", post(t, e, topUp("5", 1, 1)).CreatedAt, first.Add(time.Microsecond))
 
 	// A failed batch does not move time.
-	clock.set(noon.Add(time.Hour))
+	clock.Set(noon.Add(time.Hour))
 	e.Close()
 	faults := &faulty{Store: store}
-	e = start(t, faults, engine.Options{Clock: clock.time}, 0)
+	e = start(t, faults, engine.Options{Clock: clock.Now}, 0)
 	faults.plan(unknownAndNotDone)
 	_, _, err = e.Post(ctx, topUp("6", 1, 1))
 	wantCode(t, err, ledger.OutcomeUnknown)
-	clock.set(noon.Add(time.Minute))
+	clock.Set(noon.Add(time.Minute))
 	check(t, "after a fault", post(t, e, topUp("6", 1, 1)).CreatedAt, first.Add(time.Minute))
 	storetest.Verify(t, store)
 }

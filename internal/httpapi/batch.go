@@ -10,12 +10,10 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
-// Limits on batches. One that is held whole takes some ten times its body in
-// memory, so only a few are taken at one time; one more is refused with 503.
-const (
-	maxBatchBody = 4 << 20 // bytes
-	maxBatches   = 8
-)
+// maxBatchBody bounds the body of a batch, in bytes. One that is held whole takes
+// some ten times as much memory, so only a few are taken at one time; one more is
+// refused with 503.
+const maxBatchBody = 4 << 20
 
 // PostBatch answers POST /v1/transactions/batch. For an account's rate it is one
 // request, however many transactions it has; a stream of lines is one for each

@@ -291,7 +291,7 @@ func TestBatchCountsOnce(t *testing.T) {
 	customer := h.customer(1, ledger.ScopeTransactionsWrite)
 	rec := h.do("POST", batchPath, charges(false, slices.Repeat([]string{"0.1"}, 500)...), as(customer))
 	wantStatus(t, rec, 200)
-	if left := rec.Header().Get("RateLimit"); left != `"account";r=99;t=1` {
+	if left := rec.Header().Get("Ratelimit"); left != `"account";r=99;t=1` {
 		t.Errorf("%s", left)
 	}
 	if answer := read[api.BatchReply](t, rec); answer.Posted != 500 {
@@ -303,7 +303,7 @@ func TestBatchCountsOnce(t *testing.T) {
 func TestFewBatchesAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
-	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, time.Minute, 1)
+	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, time.Minute)
 	for _, contentType := range []string{"application/json", "application/x-ndjson"} {
 		body, rest := io.Pipe()
 		send := func(body io.Reader) *httptest.ResponseRecorder {

@@ -99,15 +99,13 @@ func (i *items) UnmarshalJSON(text []byte) error {
 
 // jsonError puts what encoding/json says into words for the caller.
 func jsonError(what string, err error) error {
-	var wrongType *json.UnmarshalTypeError
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &wrongType) {
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return typeError(what, wrongType)
 	}
-	switch {
-	case errors.As(err, &tooLarge):
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return ledger.Errorf(ledger.TooLarge, "the %s is over %d bytes", what, tooLarge.Limit)
-	case errors.Is(err, io.EOF):
+	}
+	if errors.Is(err, io.EOF) {
 		return ledger.Errorf(ledger.InvalidRequest, "the %s is empty", what).WithHint("send a JSON object")
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {

@@ -7,11 +7,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/engine"
 )
 
-// NewImpatient is New with other limits on streams and batches.
-func NewImpatient(e *engine.Engine, gate *Gate, metrics *Metrics, idle time.Duration, places int) http.Handler {
-	s := &server{
-		engine: e, gate: gate, metrics: metrics,
-		batches: make(chan struct{}, places), streams: make(chan struct{}, places), idle: idle,
-	}
-	return s.handler()
+// NewImpatient is New with small limits, but for the time.
+func NewImpatient(e *engine.Engine, gate *Gate, metrics *Metrics, idle time.Duration) http.Handler {
+	return newServer(e, gate, metrics, limits{batches: 1, streams: 1, idle: idle, usageRows: 3}).handler()
 }

@@ -122,7 +122,9 @@ func TestSeriesAreBounded(t *testing.T) {
 	h := newHouse(t, httpapi.GateOptions{})
 	send := func(i int) {
 		for _, target := range []string{
-			"/%d", "/v1/%d", "/v1/accounts/%d", "/v1/accounts/1/wallets/w%d", "/v1/accounts/x%d", "/v1/transactions/%d", "/v1/keys/%d", "/v1/accounts?limit=%d", "//v1/%d",
+			"/%d", "/v1/%d", "/v1/accounts/%d", "/v1/accounts/1/wallets/w%d", "/v1/accounts/x%d", "/v1/transactions/%d", "/v1/keys/%d", "/v1/holds/%d", "/v1/holds/%d/capture", "/v1/holds?reference=%d",
+			"/v1/accounts/1/wallets/w%d/statement?type=t%d&format=f%d", "/v1/reports/%d", "/v1/reports/usage?group=%d",
+			"/v1/accounts?limit=%d", "//v1/%d",
 			"/user/%d", "/user/account/balance/%d", "/MainService.svc/%d", "/MainService.svc/json/GetBalance/%d/%d", "/MainService.svc/xml/GetBalance/%d/s/%d",
 		} {
 			r := httptest.NewRequest(http.MethodGet, strings.ReplaceAll(target, "%d", fmt.Sprint(i)), http.NoBody)
@@ -133,6 +135,11 @@ func TestSeriesAreBounded(t *testing.T) {
 			}
 		}
 		h.do("POST", "/v1/transactions", fmt.Sprintf(`{"account":1,"wallet":"w%d","type":"t%d","amount":"1"}`, i, i), as(h.root), idempotent("k"))
+		h.do("POST", "/v1/holds/settle", fmt.Sprintf(`[{"reference":"r%d","status":"S%d"}]`, i, i), as(h.root))
+		for _, contentType := range []string{"application/json", "application/x-ndjson", fmt.Sprintf("x/y%d", i)} {
+			h.do("POST", "/v1/transactions/batch", fmt.Sprintf(`{"transactions":[{"idempotency_key":"k","account":1,"wallet":"w%d","type":"t%d","amount":"1"}]}`, i, i),
+				as(h.root), header("Content-Type", contentType))
+		}
 		h.do("POST", "/v1/transactions", fmt.Sprintf(`{"account":%d,"wallet":"sms","type":"topup","amount":"1"}`, i), as(h.root), idempotent("k"))
 	}
 	count := func() (n int) {

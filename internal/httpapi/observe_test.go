@@ -29,6 +29,8 @@ func TestNoSecretGetsOut(t *testing.T) {
 	targets := []string{
 		"/v1/balance", "/v1/balance?key=%S", "/v1/%S", "/%S", "//%S", "/x/../%S", "/v1/accounts/%S", "/v1/accounts?limit=%S", "/v1/accounts?cursor=%S",
 		"/v1/accounts/1/wallets/%S", "/v1/transactions/%S", "/v1/keys/%S", "/v1/transactions",
+		"/v1/transactions/batch", "/v1/holds/settle", "/v1/holds/%S", "/v1/holds/%S/release", "/v1/holds?reference=%S", "/v1/transactions?idempotency_key=%S",
+		"/v1/accounts/1/wallets/sms/statement?from=%S&tz=%S", "/v1/accounts/1/wallets/sms/statement?format=csv&cursor=%S", "/v1/reports/usage?group=%S",
 		antgstPath, antgstPath + "/%S", "/user/%S", antgstPath + "?authSecret=%A", "/user//../%S",
 		"/MainService.svc/json/GetBalance/%I/%S", "/MainService.svc/xml/GetBalance/%I/%S/", "/MainService.svc/json/GetBalance/%I/%S/x",
 		"/MainService.svc/json/GetBalance/%S", "/MainService.svc/json/Nothing/%I/%S", "/MainService.svc/%S", "/MainService.svc//json/GetBalance/%I/%S",

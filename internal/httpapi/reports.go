@@ -35,10 +35,8 @@ func (s *server) GetTrialBalance(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-const (
-	maxUsageRows = 10_000              // of a report that comes whole
-	usualUsage   = 30 * 24 * time.Hour // what a report covers that names no range
-)
+// usualUsage is what a report covers that names no range.
+const usualUsage = 30 * 24 * time.Hour
 
 // GetUsage answers GET /v1/reports/usage.
 func (s *server) GetUsage(w http.ResponseWriter, r *http.Request, params api.GetUsageParams) {
@@ -57,7 +55,7 @@ func (s *server) GetUsage(w http.ResponseWriter, r *http.Request, params api.Get
 		report.Items, report.NextCursor = pageItems(rows, size, showUsage,
 			func(last engine.UsageRow) string { return cursorAt(strconv.Itoa(int(last.Account))) })
 		if report.NextCursor != "" && query.By != engine.ByAccount {
-			return ledger.Errorf(ledger.InvalidRequest, "the report has over %d rows", maxUsageRows).
+			return ledger.Errorf(ledger.InvalidRequest, "the report has over %d rows", s.limits.usageRows).
 				WithHint("ask for a shorter range, or group by account")
 		}
 		return reply(w, http.StatusOK, report)
@@ -91,7 +89,7 @@ func (s *server) usageQuery(r *http.Request, key *ledger.Key, params *api.GetUsa
 	if err != nil {
 		return nil, nil, err
 	}
-	query.Limit = maxUsageRows
+	query.Limit = s.limits.usageRows
 	if query.By == engine.ByAccount {
 		query.Limit, query.After = size, ledger.AccountID(after)
 	}

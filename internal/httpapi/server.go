@@ -20,21 +20,33 @@ type server struct {
 	engine  *engine.Engine
 	gate    *Gate
 	metrics *Metrics
+	limits  limits
 	batches chan struct{} // a place in it for each batch that is held whole
 	streams chan struct{} // and for each stream of lines
-	idle    time.Duration // how long a stream waits for its client to take or send anything
 }
+
+// limits are those that tests make smaller.
+type limits struct {
+	batches, streams int           // at one time
+	idle             time.Duration // that a stream waits for its client to take or send anything
+	usageRows        int           // of a report that comes whole
+}
+
+var usualLimits = limits{batches: 8, streams: 32, idle: 30 * time.Second, usageRows: 10_000}
 
 var _ api.ServerInterface = (*server)(nil)
 
 // New makes the handler of every route in the contract. Any other path, and a
 // wrong method, is answered with problem details too.
 func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
-	s := &server{
-		engine: e, gate: gate, metrics: metrics,
-		batches: make(chan struct{}, maxBatches), streams: make(chan struct{}, maxStreams), idle: maxIdle,
+	return newServer(e, gate, metrics, usualLimits).handler()
+}
+
+func newServer(e *engine.Engine, gate *Gate, metrics *Metrics, limits limits) *server {
+	return &server{
+		engine: e, gate: gate, metrics: metrics, limits: limits,
+		batches: make(chan struct{}, limits.batches), streams: make(chan struct{}, limits.streams),
 	}
-	return s.handler()
 }
 
 // handler puts the routes together.

@@ -156,10 +156,10 @@ func showTransaction(t *ledger.Transaction) api.Transaction {
 		shown.Rejection = api.ErrorCode(t.Rejection)
 		shown.Amount = t.Amount.String() // what was asked for
 	}
-	switch t.Kind {
-	case ledger.Refund:
+	if t.Kind == ledger.Refund {
 		shown.Charge = t.Parent.String()
-	case ledger.Capture:
+	}
+	if t.Kind == ledger.Capture {
 		shown.Final = &t.Final
 	}
 	return shown
@@ -237,15 +237,15 @@ func showRow(row *engine.EntryRow) api.StatementRow {
 		Counterpart: string(cause.Kind.Counterpart()),
 		Hold:        showID(cause.HoldID()),
 	}
-	switch cause.Kind {
-	case ledger.Transfer:
+	if cause.Kind == ledger.Refund {
+		shown.Charge = cause.Parent.String()
+	}
+	if cause.Kind == ledger.Transfer {
 		other := cause.To
 		if other == row.WalletRef {
 			other = cause.Wallet
 		}
 		shown.Counterpart = fmt.Sprintf("%d/%s", other.Account, other.Service)
-	case ledger.Refund:
-		shown.Charge = cause.Parent.String()
 	}
 	return shown
 }

@@ -147,10 +147,7 @@ func (s *server) streamStatement(w http.ResponseWriter, r *http.Request, stateme
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	control := http.NewResponseController(w)
-	// The server's limit on reading a request would end the reply to it.
-	control.SetReadDeadline(time.Time{}) //nolint:errcheck // See lines.stop.
-	out := newOutflow(w, control, s.idle)
+	out := newOutflow(w, http.NewResponseController(w), s.limits.idle)
 	if err := s.writeRows(r, out, open(out), statement, query); err != nil {
 		// The reply has begun, so that it cannot become a problem. A client that
 		// is still there sees the connection break, and a file without its last row.

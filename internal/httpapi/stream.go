@@ -20,12 +20,10 @@ const ndjson = "application/x-ndjson"
 
 // Limits on streams. They bound the memory of a stream, not its length.
 const (
-	maxStreams    = 32
 	maxLine       = 64 << 10 // bytes
 	maxChunk      = 1 << 20  // bytes of lines that are posted at once, or wait for that
 	maxChunkLines = 500
 	maxPiece      = 32 << 10 // bytes that are written at once
-	maxIdle       = 30 * time.Second
 )
 
 // postStream posts the transactions of a stream of lines, and answers each line
@@ -42,9 +40,9 @@ func (s *server) postStream(w http.ResponseWriter, r *http.Request, key *ledger.
 	control := http.NewResponseController(w)
 	// HTTP/1 would otherwise read the whole request before the reply begins.
 	control.EnableFullDuplex() //nolint:errcheck // What does not know of it needs none.
-	in := newLines(r.Body, control, s.idle)
+	in := newLines(r.Body, control, s.limits.idle)
 	defer in.stop()
-	out := newOutflow(w, control, s.idle)
+	out := newOutflow(w, control, s.limits.idle)
 	header := w.Header()
 	header.Set("Content-Type", ndjson)
 	header.Set("Cache-Control", "no-store")
@@ -53,18 +51,16 @@ func (s *server) postStream(w http.ResponseWriter, r *http.Request, key *ledger.
 		// that waits to be told to send is told so by the first reading instead.
 		out.send() //nolint:errcheck // What follows fails too.
 	}
-	for first := true; in.wait(); first = false {
-		if !first {
-			var err error
-			if key, err = s.readmit(r, key); err != nil {
-				s.breakOff(r.Context(), out, in, err)
-				return nil
-			}
+	for chunk := 0; in.wait(); chunk++ {
+		var err error
+		if key, err = s.readmit(r, key, chunk); err != nil {
+			s.breakOff(r.Context(), out, in, err)
+			return nil
 		}
 		// What was read is posted even if the client has gone since, so that its
 		// outcome is never in doubt.
 		if err := s.postLines(context.WithoutCancel(r.Context()), out, key, in.take()); err != nil {
-			return nil //nolint:nilerr // The client is gone. It sends again what it has no outcome of.
+			return nil // the client is gone, and sends again what it has no outcome of
 		}
 	}
 	if err := in.failure(); err != nil {
@@ -73,11 +69,14 @@ func (s *server) postStream(w http.ResponseWriter, r *http.Request, key *ledger.
 	return nil
 }
 
-// readmit counts a further chunk as a request, and reads the key again: one that
-// was revoked while the stream goes on posts no more, and a new cap holds.
-func (s *server) readmit(r *http.Request, key *ledger.Key) (*ledger.Key, error) {
-	if err := s.gate.await(r.Context(), key.Account); err != nil {
-		return nil, err
+// readmit counts every chunk but the first as a further request, and reads the
+// key again: one that was revoked while the stream goes on posts no more, and a
+// new cap holds.
+func (s *server) readmit(r *http.Request, key *ledger.Key, chunk int) (*ledger.Key, error) {
+	if chunk > 0 {
+		if err := s.gate.await(r.Context(), key.Account); err != nil {
+			return nil, err
+		}
 	}
 	credentials, err := credentialsOf(r)
 	if err != nil {
@@ -89,7 +88,7 @@ func (s *server) readmit(r *http.Request, key *ledger.Key) (*ledger.Key, error) 
 // postLines posts the lines of a chunk and answers each. Its error says that the
 // client takes no more.
 func (s *server) postLines(ctx context.Context, out *outflow, key *ledger.Key, chunk []unread) error {
-	results, _ := s.postEach(ctx, key, "line", chunk) //nolint:errcheck // Each result has the error too.
+	results, _ := s.postEach(ctx, key, "line", chunk) // each result has the error too
 	encoder := newEncoder(out)
 	for i := range results {
 		if err := encoder.Encode(s.showResult(ctx, chunk[i].index, &results[i])); err != nil {
@@ -103,8 +102,9 @@ func (s *server) postLines(ctx context.Context, out *outflow, key *ledger.Key, c
 // answered with the reason.
 func (s *server) breakOff(ctx context.Context, out *outflow, in *lines, reason error) {
 	result := engine.Result{Err: reason}
-	newEncoder(out).Encode(s.showResult(ctx, in.next(), &result)) //nolint:errcheck // A client that went away cannot be told so.
-	out.send()                                                    //nolint:errcheck // See above.
+	if newEncoder(out).Encode(s.showResult(ctx, in.next(), &result)) == nil {
+		out.send() //nolint:errcheck // A client that went away cannot be told so.
+	}
 }
 
 // lines reads a stream ahead, as far as one chunk may go.
@@ -113,6 +113,7 @@ type lines struct {
 	control *http.ResponseController
 	idle    time.Duration
 	reading sync.WaitGroup
+	due     time.Time // when the next line must be there
 
 	mu      sync.Mutex
 	moved   sync.Cond // something below has changed
@@ -149,6 +150,7 @@ var errLongLine = ledger.Errorf(ledger.TooLarge, "the line is over %d bytes", ma
 func (l *lines) readAhead() {
 	in := bufio.NewReaderSize(l, maxLine+1) // with the end of the line
 	for index := 0; ; index++ {
+		l.due = time.Now().Add(l.idle)
 		text, err := in.ReadSlice('\n')
 		line := unread{index: index, text: bytes.Clone(bytes.TrimSpace(text))}
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -186,21 +188,16 @@ func (l *lines) finish(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end = err
-	if errors.Is(err, io.EOF) {
-		// net/http goes on to watch the connection. A deadline that stayed would
-		// look to it as if the client had gone.
-		l.control.SetReadDeadline(time.Time{}) //nolint:errcheck // See stop.
-	}
 	l.moved.Broadcast()
 }
 
-// Read reads what the client sends. It must send something within the idle
-// time, unless it is Saldo that does not get on.
+// Read reads what the client sends. It must send a whole line within the idle
+// time, which does not go on while it is Saldo that does not get on.
 func (l *lines) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	stopped := l.stopped
 	if !stopped {
-		l.control.SetReadDeadline(time.Now().Add(l.idle)) //nolint:errcheck // See stop.
+		l.control.SetReadDeadline(l.due) //nolint:errcheck // See stop.
 	}
 	l.mu.Unlock()
 	if stopped {

@@ -22,12 +22,21 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
+// narrow is how many bytes a connection holds on its way, or about: a server
+// must not get far ahead of its client.
+const narrow = 32 << 10
+
 // listen serves a handler on a real connection. Like the real server it gives a
 // request and its reply a time, here a short one.
 func (h *house) listen(handler http.Handler, timeout time.Duration) *httptest.Server {
 	h.t.Helper()
 	server := httptest.NewUnstartedServer(httpapi.Observe(handler, nil, h.metrics, discard))
 	server.Config.ReadTimeout, server.Config.WriteTimeout = timeout, timeout
+	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			_ = conn.(*net.TCPConn).SetWriteBuffer(narrow)
+		}
+	}
 	server.Start()
 	h.t.Cleanup(server.Close)
 	return server
@@ -110,7 +119,7 @@ func TestStreamInStep(t *testing.T) {
 	h.topUp(1, 1_000_000*ledger.Scale, "seed")
 	const timeout = 100 * time.Millisecond
 	s := h.stream(h.listen(h.handler, timeout), h.root)
-	if s.reply.StatusCode != 200 || s.reply.Header.Get("Content-Type") != "application/x-ndjson" || s.reply.Header.Get("Cache-Control") != "no-store" {
+	if s.reply.StatusCode != http.StatusOK || s.reply.Header.Get("Content-Type") != "application/x-ndjson" || s.reply.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v", s.reply.StatusCode, s.reply.Header)
 	}
 	lines := 0
@@ -381,7 +390,7 @@ func TestStreamExpectsContinue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reply.Body.Close()
-	if items := (&stream{t: t, items: bufio.NewScanner(reply.Body)}).rest(); reply.StatusCode != 200 || len(items) != 1 || items[0].Outcome != "posted" {
+	if items := (&stream{t: t, items: bufio.NewScanner(reply.Body)}).rest(); reply.StatusCode != http.StatusOK || len(items) != 1 || items[0].Outcome != "posted" {
 		t.Errorf("%d %+v", reply.StatusCode, items)
 	}
 }
@@ -391,7 +400,7 @@ func TestStreamIdles(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, ledger.Scale, "seed")
-	server := h.listen(httpapi.NewImpatient(h.engine, h.gate, h.metrics, 50*time.Millisecond, 1), time.Minute)
+	server := h.listen(httpapi.NewImpatient(h.engine, h.gate, h.metrics, 50*time.Millisecond), time.Minute)
 	s := h.stream(server, h.root)
 	s.send(chargeLine("a", "0.1") + `{"half":`)
 	items := s.rest()
@@ -412,7 +421,7 @@ func TestStreamOfSlowReader(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, 1000*ledger.Scale, "seed")
-	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, 100*time.Millisecond, 1)
+	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, 100*time.Millisecond)
 	ended := make(chan struct{})
 	server := h.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
@@ -466,7 +475,7 @@ func TestStreamIsSlowedDown(t *testing.T) {
 	h.topUp(1, 1000*ledger.Scale, "seed")
 	customer := h.customer(1, ledger.ScopeTransactionsWrite)
 	s := h.stream(h.listen(h.handler, time.Minute), customer)
-	if left := s.reply.Header.Get("RateLimit"); left != `"account";r=19;t=1` {
+	if left := s.reply.Header.Get("Ratelimit"); left != `"account";r=19;t=1` {
 		t.Errorf("%s", left)
 	}
 	began := time.Now()

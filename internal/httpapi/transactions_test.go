@@ -25,6 +25,8 @@ func TestReplay(t *testing.T) {
 	}{
 		{"posted", `{"account":1,"wallet":"sms","type":"charge","amount":"0.5","reference":"msg-17","metadata":{"b":"2","a":"<1>"}}`, 201},
 		{"a transfer", `{"account":1,"wallet":"sms","type":"transfer","amount":"0.5","to_account":2}`, 201},
+		{"a hold", `{"account":1,"wallet":"sms","type":"hold","amount":"0.5","expires_in":60}`, 201},
+		{"no funds to hold", `{"account":1,"wallet":"sms","type":"hold","amount":"2"}`, 402},
 		{"no funds", `{"account":1,"wallet":"sms","type":"charge","amount":"2"}`, 402},
 		{"other currency", `{"account":1,"wallet":"sms","type":"transfer","amount":"1","to_account":3}`, 422},
 		{"out of range", `{"account":1,"wallet":"sms","type":"topup","amount":"9223372036854.775807"}`, 422},

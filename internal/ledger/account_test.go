@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -13,6 +14,40 @@ import (
 
 // Texts that would forge a line of a log, or are not text at all.
 var notText = []string{"a\nb", "a\rb", "\x00", "tab\t", "\x1b[31m", "\x7f", "\u0085", "\u009b", "\xff", "a\xc3"}
+
+// The limits are part of the contract: callers size their columns by them.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		got, want int64
+	}{
+		{"Operator", int64(ledger.Operator), 0},
+		{"System", int64(ledger.System), -1},
+		{"MaxAccountID", int64(ledger.MaxAccountID), 1<<31 - 1},
+		{"MaxNameLen", ledger.MaxNameLen, 200},
+		{"MaxReferenceLen", ledger.MaxReferenceLen, 200},
+		{"MaxMetadata", ledger.MaxMetadata, 32},
+		{"MaxMetadataKey", ledger.MaxMetadataKey, 64},
+		{"MaxMetadataText", ledger.MaxMetadataText, 512},
+		{"MaxTimeZone", ledger.MaxTimeZone, 64},
+		{"MaxServiceLen", ledger.MaxServiceLen, 16},
+		{"MaxWallets", ledger.MaxWallets, 32},
+		{"MaxIdempotencyKey", ledger.MaxIdempotencyKey, 255},
+		{"MaxKeyID", ledger.MaxKeyID, 128},
+		{"MaxAuthSecret", ledger.MaxAuthSecret, 512},
+		{"MaxAllowList", ledger.MaxAllowList, 64},
+		{"DefaultExpiresIn in seconds", int64(ledger.DefaultExpiresIn / time.Second), 86_400},
+		{"MaxExpiresIn in seconds", int64(ledger.MaxExpiresIn / time.Second), 2_592_000},
+		{"Scale", ledger.Scale, 1_000_000},
+		{"MaxAmount", int64(ledger.MaxAmount), 9_223_372_036_854_775_807},
+		{"NoCap", int64(ledger.NoCap), -1},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s is %d, want %d", tt.name, tt.got, tt.want)
+		}
+	}
+}
 
 func TestAccountValidate(t *testing.T) {
 	t.Parallel()

@@ -231,6 +231,7 @@ func TestAmountText(t *testing.T) {
 		{-18_383_000, 0, "-18.383"},
 		{-18_383_000, 4, "-18.3830"},
 		{-18_383_000, 6, "-18.383000"},
+		{-18_383_000, 7, "-18.383000"}, // there are no more than six digits
 		{1, 0, "0.000001"},
 		{-1, 3, "-0.000001"},
 		{100_000, 2, "0.10"},
@@ -350,10 +351,16 @@ func TestTotal(t *testing.T) {
 			other.Add(a)
 			want.Add(want, bigOf(a))
 		}
-		before := other.Millionths()
+		before, alone := other.Millionths(), total
 		total.AddTotal(&other)
+		back := total
+		back.SubTotal(&other)
 		if other.Millionths() != before {
-			t.Fatalf("AddTotal changed what it added from %s to %s", before, other.Millionths())
+			t.Fatalf("AddTotal or SubTotal changed what it took from %s to %s", before, other.Millionths())
+		}
+		// A copy does not change with what it was copied from.
+		if !back.Equal(&alone) || other.IsZero() != back.Equal(&total) {
+			t.Fatalf("%s less %s is %s, want %s", total.Millionths(), other.Millionths(), back.Millionths(), alone.Millionths())
 		}
 		if total.Millionths() != want.String() || total.IsZero() != (want.Sign() == 0) {
 			t.Fatalf("total is %s (zero: %t), want %s", total.Millionths(), total.IsZero(), want)

@@ -40,6 +40,12 @@ func TestKeyValidate(t *testing.T) {
 		{"no scope", ledger.Key{}, "at least one scope"},
 		{"customer with admin", ledger.Key{Account: 7, Scopes: ledger.Scopes}, "cannot have the scope admin"},
 		{"allow-list too long", ledger.Key{Scopes: scopes(ledger.ScopeBalanceRead), AllowList: networks(ledger.MaxAllowList + 1)}, "65 networks, at most 64"},
+		{"networks of both kinds", ledger.Key{Scopes: scopes(ledger.ScopeBalanceRead), AllowList: []netip.Prefix{
+			netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32"),
+		}}, ""},
+		{"no network", ledger.Key{Scopes: scopes(ledger.ScopeBalanceRead), AllowList: []netip.Prefix{{}}}, "is not a network (write 203.0.113.0/24 or 2001:db8::/32)"},
+		// Addresses are compared in their plain form, so this one would admit nobody.
+		{"a mapped network", ledger.Key{Scopes: scopes(ledger.ScopeBalanceRead), AllowList: append(networks(1), netip.MustParsePrefix("::ffff:10.0.0.0/104"))}, `"::ffff:10.0.0.0/104" is not a network`},
 		{"unknown scope", ledger.Key{Scopes: scopes(ledger.ScopeBalanceRead, "balance:write")}, `unknown scope "balance:write"`},
 		{"empty scope", ledger.Key{Scopes: scopes("")}, "unknown scope"},
 		{"scope twice", ledger.Key{Scopes: scopes(ledger.ScopeAdmin, ledger.ScopeBalanceRead, ledger.ScopeAdmin)}, "admin stands twice"},
@@ -277,6 +283,11 @@ func TestCredentialsValidateImport(t *testing.T) {
 		{"id with DEL", "a\x7f", "s", "key id must"},
 		{"id not ASCII", "clé", "s", "key id must"},
 		{"id not UTF-8", "a\xff", "s", "key id must"},
+		// What a URL cannot name: a path is cleaned of these.
+		{"id of a dot", ".", "s", "key id cannot be ., which no URL can name"},
+		{"id of two dots", "..", "s", "key id cannot be .., which no URL can name"},
+		{"id of three dots", "...", "s", ""},
+		{"id that begins with a dot", ".a", "s", ""},
 		{"no secret", "a", "", "secret must"},
 		{"secret with a space", "a", "s s", "secret must"},
 		{"secret with NUL", "a", "s\x00", "secret must"},

@@ -531,9 +531,6 @@ func TestRequestValidateHold(t *testing.T) {
 		tests = append(tests, refusal{"that is final", kind, func(r *request) { r.Final = true }, code, part})
 	}
 	checkRefusals(t, tests)
-	if ledger.DefaultExpiresIn != 24*time.Hour {
-		t.Errorf("a hold lasts %s where nobody says how long", ledger.DefaultExpiresIn)
-	}
 }
 
 // Who may post what: a customer's own key spends, and moves money within the account.

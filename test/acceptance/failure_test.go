@@ -77,7 +77,7 @@ func ruin(t *testing.T, path string) {
 func TestVerifyFindsTampering(t *testing.T) {
 	w := newWorld(t)
 	account := w.account(t, api.AccountRequest{}, nil)
-	posted := w.post(t, api.TransactionRequest{Account: account, Wallet: "sms", Type: api.TransactionTypeTopup, Amount: "5", Reference: "paid-in-cash"})
+	posted := w.post(t, api.TransactionRequest{Account: account, Wallet: "sms", Type: api.TransactionTypeTopup, Amount: new("5"), Reference: "paid-in-cash"})
 	w.Stop()
 	saldotest.Verify(t, w.db)
 	content, err := os.ReadFile(w.db)

@@ -60,7 +60,7 @@ func (w *world) account(t *testing.T, request api.AccountRequest, balances map[s
 		if _, err := w.operator.PutWallet(t.Context(), account.ID, wallet, api.WalletRequest{CreditLimit: "100"}); err != nil {
 			t.Fatal(err)
 		}
-		w.post(t, api.TransactionRequest{Account: account.ID, Wallet: wallet, Type: api.TransactionTypeAdjustment, Amount: balance})
+		w.post(t, api.TransactionRequest{Account: account.ID, Wallet: wallet, Type: api.TransactionTypeAdjustment, Amount: &balance})
 	}
 	return account.ID
 }

@@ -100,6 +100,8 @@ func testExtend(s *suite) {
 	e := s.engines(timed(clock))(0)
 	s.insert(account(7))
 	s.posted(e, topUp("fill", 7, 100))
+	clock.Pass(time.Second)
+	start := clock.Now()
 	placed := s.posted(e, place("a", 7, 30))
 	check(s, "expiry", placed.ExpiresAt, start.Add(time.Hour))
 	clock.Pass(time.Minute)
@@ -228,6 +230,8 @@ func testSweep(s *suite) {
 	s.posted(e, topUp("fill-7", 7, 5000))
 	s.posted(e, topUp("fill-8", 8, 5000))
 	s.placeMany(e, "seven-", many, 7, time.Hour)
+	clock.Pass(time.Second)
+	due := clock.Now().Add(2 * time.Hour)
 	s.placeMany(e, "eight-", 10, 8, 2*time.Hour)
 	s.placeMany(e, "later-", 1, 8, 2*time.Hour+time.Second)
 	s.placeMany(e, "long-", 3, 8, ledger.MaxExpiresIn)
@@ -237,7 +241,7 @@ func testSweep(s *suite) {
 
 	// Days later, after a restart.
 	e.Close()
-	clock.Set(start.Add(2 * time.Hour))
+	clock.Set(due)
 	s.reopen()
 	engines := s.enginesOver(s.store, timed(clock))
 	check(s, "wallet before", money(s.wallet(7)), [3]int64{4999, many - 1, many + 2})
@@ -256,7 +260,7 @@ func testSweep(s *suite) {
 	how := must[[]engine.EntryRow](s)(s.store.Entries(s.Context(), sms(8), 15, 16, 1))[0].Cause
 	check(s, "how it expired", how.Request, ledger.Request{
 		Scope: ledger.System, Kind: ledger.Expire, Wallet: sms(8), Parent: how.Parent,
-		IdempotencyKey: fmt.Sprintf("expire:%s:%d", how.Parent, start.Add(2*time.Hour).UnixMicro()),
+		IdempotencyKey: fmt.Sprintf("expire:%s:%d", how.Parent, due.UnixMicro()),
 	})
 	s.checkHold("the hold that it was about", how.Parent, ledger.HoldExpired, 0, 0)
 	clock.Set(start.AddDate(0, 2, 0))

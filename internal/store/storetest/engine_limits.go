@@ -233,7 +233,7 @@ func testWalletSettings(s *suite) {
 	s.posted(e, capture("m-rest", idOf("m-hold2"), 0))
 	s.posted(e, topUp("m-in", 7, 1)) // Only what is spent is bounded.
 	s.posted(e, refund("m-refund", idOf("charge"), 1))
-	clock.Pass(time.Hour)
+	clock.Pass(2 * time.Hour)
 	check(s, "expired", must[int](s)(e.Sweep(s.Context())), 2)
 	Verify(s, s.store)
 }
@@ -261,7 +261,7 @@ func testAccountStatus(s *suite) {
 	s.posted(e, release("f", idOf("hold")))
 	_, err = e.UpdateAccount(ctx, 7, engine.AccountChange{Status: value(ledger.Closed)})
 	wantCode(s, "closing with an open hold", err, ledger.Conflict)
-	clock.Pass(time.Hour)
+	clock.Pass(2 * time.Hour)
 	check(s, "expired on a suspended account", must[int](s)(e.Sweep(ctx)), 1)
 	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Status: value(ledger.Closed)}))
 	for i, r := range []ledger.Request{topUp("g", 7, 1), charge("h", 7, 1), place("i", 7, 1), refund("j", idOf("e"), 1)} {

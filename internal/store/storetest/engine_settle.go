@@ -117,7 +117,7 @@ func testSettleLate(s *suite) {
 	check(s, "no hold where nobody knows it", settled[7].Hold, nil)
 
 	// One is swept, then the other's time is over, too.
-	clock.Set(start.Add(time.Hour))
+	clock.Set(start.Add(time.Hour + time.Second))
 	late, swept := report("late", ledger.Delivered), report("swept", ledger.Undeliverable)
 	for range 2 {
 		_, outcomes = s.settle(e, ledger.Operator, late, swept)

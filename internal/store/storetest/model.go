@@ -20,6 +20,7 @@ type model struct {
 	zones    map[string]*time.Location
 	// visible are the transactions that a request finds before it is decided; nil for all.
 	visible   map[ledger.TransactionID]bool
+	exclusive bool
 	clock     time.Time
 	committed time.Time // the time of the latest commit
 	last      time.Time // that of the latest transaction, which is all that a restart leaves
@@ -86,6 +87,16 @@ func (m *model) now() time.Time {
 		return m.committed
 	}
 	return m.clock
+}
+
+// commit moves the time of the latest commit on to now, and gives it. Where others write
+// too, it may be somewhat later, which a transaction tells.
+func (m *model) commit(told *ledger.Transaction, replayed bool) time.Time {
+	m.committed = m.now()
+	if !m.exclusive && told != nil && !replayed && told.CreatedAt.After(m.committed) {
+		m.committed = told.CreatedAt
+	}
+	return m.committed
 }
 
 func emptyBudget() modelBudget { return modelBudget{today: zero, month: zero} }

@@ -23,8 +23,7 @@ type posted struct {
 func (m *model) checkPost(t *rapid.T, r ledger.Request, got posted) {
 	var v verdict
 	if v.failure = m.complete(&r, nil); v.failure == "" {
-		m.committed = m.now()
-		v = m.decide(&r, m.now())
+		v = m.decide(&r, m.commit(got.transaction, got.replayed))
 	}
 	compare(t, &r, v, got)
 }
@@ -55,7 +54,11 @@ func (m *model) checkBatch(t *rapid.T, requests []ledger.Request, atomic bool, g
 	failed := slices.IndexFunc(failures, func(code ledger.Code) bool { return !good(code) })
 	now := m.now()
 	if slices.ContainsFunc(failures, good) && (!atomic || failed < 0) {
-		m.committed = now // It was worth a commit.
+		// It was worth a commit.
+		now = m.commit(nil, false)
+		for _, result := range got.results {
+			now = m.commit(result.Transaction, result.Replayed)
+		}
 	}
 	verdicts := make([]verdict, len(requests))
 	switch {
@@ -137,8 +140,8 @@ func (m *model) checkSweep(t *rapid.T, got swept) {
 	if got.err != nil || got.count != len(due) {
 		t.Fatalf("%d holds were expired, want %d: %v", got.count, len(due), got.err)
 	}
-	if len(due) > 0 {
-		m.committed = m.now()
+	for _, tx := range due {
+		m.commit(tx, false)
 	}
 	// In which order those of a moment expire is left to the store.
 	slices.SortFunc(due, func(a, b *ledger.Transaction) int { return int(a.Version - b.Version) })
@@ -241,13 +244,13 @@ func endedAs(state ledger.HoldState, otherwise engine.SettleOutcome) engine.Sett
 
 // settle does to a hold what a report asks for, and compares the transaction.
 func (m *model) settle(t *rapid.T, h *ledger.Hold, kind ledger.Kind, find func(ledger.TransactionID) (*ledger.Transaction, error)) engine.SettleOutcome {
-	m.committed = m.now()
 	r := ledger.Request{
 		Scope: ledger.System, IdempotencyKey: fmt.Sprintf("settle:%s:%s", kind, h.ID), Kind: kind, Wallet: h.WalletRef, Parent: h.ID,
 		Final: kind == ledger.Capture, Reference: h.Reference,
 	}
-	v := m.decide(&r, m.now())
 	tx, err := find(ledger.NewTransactionID(r.Scope, r.IdempotencyKey))
+	_, replayed := m.decided[ledger.NewTransactionID(r.Scope, r.IdempotencyKey)]
+	v := m.decide(&r, m.commit(tx, replayed))
 	compare(t, &r, v, posted{tx, v.replayed, err})
 	switch v.transaction.Rejection {
 	case "":

@@ -39,7 +39,7 @@ func (r *modelRun) start(t *rapid.T) {
 	if r.engine, err = engine.New(context.Background(), r.gate, options); err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	r.model.committed = r.model.last
+	r.model.committed, r.model.exclusive = r.model.last, r.store.Exclusive()
 }
 
 func (r *modelRun) stop(t *rapid.T) {

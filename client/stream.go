@@ -67,6 +67,9 @@ func (c *Client) Stream(ctx context.Context, transactions iter.Seq[api.BatchTran
 			if err == nil && int64(item.Index) >= out.sent.Load() {
 				err, last = io.EOF, item.Error // it is about nothing that was sent
 			}
+			if err != nil && ctx.Err() != nil {
+				err = context.Cause(ctx) // what the connection says of its end may be something else
+			}
 			if err != nil {
 				yield(api.BatchItem{}, brokenStream(resp.StatusCode, count, last, err))
 				return
@@ -119,8 +122,12 @@ func (o *outbox) fill(transactions iter.Seq[api.BatchTransaction]) {
 			return
 		}
 	}
-	o.ended.Store(true)
-	close(o.lines)
+	select {
+	case <-o.done: // the source may have ended for that
+	default:
+		o.ended.Store(true)
+		close(o.lines)
+	}
 }
 
 // complete tells whether so many items are all that there can be.

@@ -83,7 +83,7 @@ Examples:
 func (c *accountList) Run(ctx context.Context, streams Streams) error {
 	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
 		// The name is last, because its width on a terminal is not known: it may be in any script.
-		t := p.table(count("ID"), status("STATUS"), text("CURRENCY"), text("WALLET"),
+		t := p.table(figure("ID"), status("STATUS"), text("CURRENCY"), text("WALLET"),
 			money("BALANCE"), money("HELD"), money("AVAILABLE"), text("NAME"))
 		return list(p, saldo.Accounts(ctx), c.Limit, t, func(a api.Account) {
 			for _, w := range a.Wallets {

@@ -26,8 +26,8 @@ type holdCommands struct {
 
 // holdPlace is "saldo hold place".
 type holdPlace struct {
-	Movement  movement `embed:""`
 	ExpiresIn *seconds `placeholder:"DURATION" help:"When the hold ends by itself: 90s, 2h or 7d, at most 30d; by default 1d."`
+	Movement  movement `embed:""`
 }
 
 // Help shows examples.
@@ -110,7 +110,7 @@ func (c *holdList) Run(ctx context.Context, streams Streams) error {
 		holds := saldo.Holds(ctx, client.HoldFilter{
 			Account: api.AccountID(c.Account), Wallet: c.Wallet, State: api.HoldStatus(c.State), Reference: c.Reference,
 		})
-		t := p.table(text("ID"), status("STATUS"), count("ACCOUNT"), text("WALLET"),
+		t := p.table(text("ID"), status("STATUS"), figure("ACCOUNT"), text("WALLET"),
 			money("AMOUNT"), money("CAPTURED"), money("REMAINING"), text("EXPIRES"), text("REFERENCE"))
 		return list(p, holds, c.Limit, t, func(h api.Hold) {
 			t.row(h.ID, string(h.Status), accountText(h.Account), h.Wallet, h.Amount, h.Captured, h.Remaining, h.ExpiresAt, h.Reference)

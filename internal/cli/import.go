@@ -59,7 +59,7 @@ Examples:
   saldo import november.csv --name 2026-11 --rejects refused.ndjson
   saldo import november.csv --dry-run
   zcat november.ndjson.gz | saldo import -
-  jq -r .input november.ndjson.rejects.ndjson > again.ndjson && saldo import again.ndjson --name again`
+  jq -r .input november.ndjson.rejects.ndjson | saldo import - --name november-again`
 }
 
 // Run imports the file.
@@ -222,7 +222,7 @@ func (r *importRun) post(ctx context.Context, batch []importItem) error {
 	for len(pending) > 0 {
 		reply, err := r.send(ctx, batch, pending)
 		if err == nil {
-			pending, err = sort(reply.Items, pending, results)
+			pending, err = assign(reply.Items, pending, results)
 		}
 		if err == nil {
 			r.answered, r.failing = true, time.Time{}
@@ -260,9 +260,9 @@ func (r *importRun) send(ctx context.Context, batch []importItem, pending []int)
 	return r.saldo.PostBatch(patient, request)
 }
 
-// sort puts the results of what was pending where they belong, and gives what
+// assign puts the results of what was pending where they belong, and gives what
 // the server was too busy for. The error is nil where anything was decided.
-func sort(items []api.BatchItem, pending []int, results []api.BatchItem) (again []int, err error) {
+func assign(items []api.BatchItem, pending []int, results []api.BatchItem) (again []int, err error) {
 	if len(items) != len(pending) {
 		return nil, &Error{
 			Status: ExitFailure, Message: fmt.Sprintf("the server was sent %d transactions and answered %d", len(pending), len(items)),

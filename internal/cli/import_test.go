@@ -452,6 +452,12 @@ func TestBadFiles(t *testing.T) {
 	if count := imported(t, 1, "type,account,wallet,amount\ncharge,1,sms,1\nch\"arge,1,sms,1\ncharge,1,sms\ncharge,1,sms,2\n", "-"); count.Posted != 2 || count.Failed != 2 {
 		t.Errorf("%+v", count)
 	}
+	// Nor is one in another encoding, which would be read as something else.
+	for _, text := range []string{"type,account,wallet,amount,reference\ncharge,1,sms,1,caf\xe9\n", `{"type":"charge","account":1,"wallet":"sms","amount":"1","reference":"caf` + "\xe9\"}"} {
+		if got := run(t, text, "import", "-"); got.status != 1 || !strings.Contains(got.err, "not valid UTF-8") || !strings.Contains(got.err, `caf\ufffd`) {
+			t.Errorf("%+v", got)
+		}
+	}
 	if l.batches != 1 {
 		t.Errorf("%d batches were sent", l.batches)
 	}

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxLine bounds one line of an input file, as the API does.
@@ -87,8 +88,11 @@ func jsonRows(r *bufio.Reader, yield func(row, error) bool) {
 		last := err != nil
 		if text := string(bytes.TrimSpace(line)); text != "" {
 			current := row{line: number, text: text, end: end, object: []byte(text)}
-			if size > maxLine {
-				current.object, current.err = nil, fmt.Errorf("the line is over %d bytes", maxLine)
+			switch {
+			case size > maxLine:
+				current.err = fmt.Errorf("the line is over %d bytes", maxLine)
+			case !utf8.ValidString(text):
+				current.err = errNotUTF8
 			}
 			if !yield(current, nil) {
 				return
@@ -156,11 +160,18 @@ func csvRows(file io.Reader, may columns, yield func(row, error) bool) {
 			// Nobody knows how many lines stand behind a quote that is not closed.
 			err = fmt.Errorf("line %d: %w; is a quote not closed?", current.line, current.err)
 		}
+		if current.err == nil && !utf8.ValidString(current.text) {
+			current.err = errNotUTF8
+		}
 		if !yield(current, err) || err != nil {
 			return
 		}
 	}
 }
+
+// errNotUTF8 is what is wrong with a text in another encoding: to read it would
+// put other characters in the place of some.
+var errNotUTF8 = errors.New("the line is not valid UTF-8")
 
 // named tells whether the first line of a file names its columns.
 func (c *columns) named(first []string) bool {

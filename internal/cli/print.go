@@ -210,7 +210,7 @@ type column struct {
 
 func text(title string) column   { return column{title: title} }
 func status(title string) column { return column{title: title, colour: statusColour} }
-func count(title string) column  { return column{title: title, right: true} }
+func figure(title string) column { return column{title: title, right: true} }
 func money(title string) column {
 	return column{title: title, right: true, colour: amountColour}
 }

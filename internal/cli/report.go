@@ -46,7 +46,7 @@ func (c *reportTrialBalance) Run(ctx context.Context, streams Streams) error {
 			}
 		}
 		p.show(balance, func() {
-			t := p.table(text("CURRENCY"), count("WALLETS"), count("HELD"), count("FUNDING"), count("REVENUE"), count("ADJUSTMENT"),
+			t := p.table(text("CURRENCY"), figure("WALLETS"), figure("HELD"), figure("FUNDING"), figure("REVENUE"), figure("ADJUSTMENT"),
 				column{title: "TOTAL", right: true, colour: totalColour})
 			for _, row := range balance.Currencies {
 				t.row(row.Currency, row.Wallets, row.Held, row.Funding, row.Revenue, row.Adjustment, row.Total)
@@ -110,7 +110,7 @@ func (c *reportUsage) Run(ctx context.Context, streams Streams) error {
 
 // usage prints a report of any number of pages.
 func (p *printer) usage(pages iter.Seq2[api.Usage, error], group string) error {
-	t := p.table(text(strings.ToUpper(group)), text("CURRENCY"), count("COUNT"), count("CHARGED"), count("REFUNDED"), money("NET"))
+	t := p.table(text(strings.ToUpper(group)), text("CURRENCY"), figure("COUNT"), figure("CHARGED"), figure("REFUNDED"), money("NET"))
 	return document(p, pages, 0, t, func(u api.Usage) (api.Usage, []string, []api.UsageRow) {
 		items := u.Items
 		u.Items, u.NextCursor = []api.UsageRow{}, ""

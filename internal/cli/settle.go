@@ -42,8 +42,9 @@ come as a JSON array, as JSON objects one a line, or as CSV with the columns ref
 account, with or without a line that names them. All are read before the first is sent.
 
 Whether a status charges the message or releases its hold, the account's settings say ("saldo account
-set --charge-on"). To settle the same reports again changes nothing. The exit status is 1 where a hold was
-not found, or a report failed.
+set --charge-on"). To settle the same reports again changes nothing, so a command that ran out of time is
+repeated, with --timeout 0 for a very long file. The exit status is 1 where a hold was not found, or a
+report failed.
 
 Examples:
   saldo hold settle reports.csv

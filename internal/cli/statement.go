@@ -20,7 +20,7 @@ type statementCommand struct {
 	From     string     `placeholder:"TIME" help:"Where it starts: 2026-11-01, or 2026-11-01T09:30:00Z. By default with the first entry."`
 	To       string     `placeholder:"TIME" help:"Where it ends; this time itself is no longer in it. By default now."`
 	TimeZone string     `name:"tz" placeholder:"ZONE" help:"Where days begin, such as Asia/Ho_Chi_Minh; by default UTC."`
-	Type     string     `enum:",topup,charge,refund,adjustment,transfer,hold,capture,release,extend,expire" default:"" placeholder:"TYPE" help:"Only entries of this type of transaction."`
+	Type     string     `enum:",topup,charge,refund,adjustment,transfer,hold,capture,release,extend,expire" default:"" placeholder:"TYPE" help:"Only entries of transactions of this type: topup, charge, refund, adjustment, transfer, hold, capture, release, extend or expire."`
 	Limit    *uint      `placeholder:"N" help:"Stop after this many entries; 0 shows all. By default 100 in a table, and all in JSON."`
 
 	Connection `embed:""`
@@ -86,7 +86,7 @@ func (c *statementCommand) file(ctx context.Context, saldo *client.Client, p *pr
 
 // statement prints the head of a statement and its rows, at most limit of them.
 func (p *printer) statement(pages iter.Seq2[api.Statement, error], limit uint) error {
-	t := p.table(count("VERSION"), text("CREATED"), text("TYPE"), money("AMOUNT"), money("BALANCE"), money("HELD"), text("COUNTERPART"), text("REFERENCE"))
+	t := p.table(figure("VERSION"), text("CREATED"), text("TYPE"), figure("AMOUNT"), money("BALANCE"), figure("HELD"), text("COUNTERPART"), text("REFERENCE"))
 	return document(p, pages, limit, t, func(s api.Statement) (api.Statement, []string, []api.StatementRow) {
 		items := s.Items
 		s.Items, s.NextCursor = []api.StatementRow{}, ""

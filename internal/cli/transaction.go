@@ -67,7 +67,7 @@ func (c *transactionFind) Run(ctx context.Context, streams Streams) error {
 		found := saldo.FindTransactions(ctx, client.TransactionFilter{
 			Reference: c.Reference, IdempotencyKey: c.IdempotencyKey, Account: api.AccountID(c.Account),
 		})
-		t := p.table(text("ID"), status("STATUS"), text("TYPE"), count("ACCOUNT"), text("WALLET"),
+		t := p.table(text("ID"), status("STATUS"), text("TYPE"), figure("ACCOUNT"), text("WALLET"),
 			money("AMOUNT"), money("BALANCE"), text("CREATED"), text("REFERENCE"))
 		return list(p, found, c.Limit, t, func(f api.Transaction) {
 			t.row(f.ID, string(f.Status), string(f.Type), accountText(f.Account), f.Wallet, f.Amount, f.Balance, f.CreatedAt, f.Reference)

@@ -193,6 +193,9 @@ func (e *Engine) UpdateWallet(ctx context.Context, ref ledger.WalletRef, change 
 //
 // Errors: InvalidRequest; NotFound where there is no account; AmountOutOfRange.
 func (e *Engine) PutWallet(ctx context.Context, ref ledger.WalletRef, settings ledger.Settings) (_ *ledger.Holder, created bool, err error) {
+	if err := settings.Validate(); err != nil {
+		return nil, false, err
+	}
 	return e.setWallet(ctx, ref, true, func(s *ledger.Settings) { *s = settings })
 }
 

@@ -80,7 +80,7 @@ func (e *Engine) usageByDay(ctx context.Context, query UsageQuery, zone *time.Lo
 	end := query.To
 	for from := query.From; from.Before(end); from = query.To {
 		year, month, day := from.In(zone).Date()
-		query.From, query.To = from, time.Date(year, month, day+1, 0, 0, 0, 0, zone)
+		query.From, query.To = from, StartOfDay(year, month, day+1, zone)
 		if query.To.After(end) {
 			query.To = end
 		}
@@ -159,6 +159,9 @@ func trialBalance(ctx context.Context, snapshot Snapshot) ([]CurrencyBalance, er
 		at, there := place[system[i].Currency]
 		if !there {
 			continue // a currency without wallets; verify says so
+		}
+		if balances[at].System[system[i].Account] == nil { // a ledger that was tampered with; verify says so, too
+			balances[at].System[system[i].Account] = new(ledger.Total)
 		}
 		balances[at].System[system[i].Account].AddTotal(&system[i].Total)
 		balances[at].Sum.AddTotal(&system[i].Total)

@@ -106,14 +106,18 @@ func (e *Engine) WalletAt(ctx context.Context, ref ledger.WalletRef, at time.Tim
 }
 
 // Rows reads entries of a statement after a version, in their order, of one
-// kind or, for "", of all. It looks at no more than scan entries, so that a page
+// kind or, for "", of all. It looks at a bounded number of entries, so that a page
 // takes a bounded time however rare the kind is: next is the version after which
 // the following page starts, and the end is reached when it is Until.
 func (e *Engine) Rows(ctx context.Context, s *Statement, after int64, kind ledger.Kind, limit int) (rows []EntryRow, next int64, err error) {
-	const most = 20 // chunks of entries that are looked at for one page
+	const most, many = 20, 500 // chunks of entries that are looked at for one page, and their size
 	next = max(after, s.After)
 	for range most {
-		chunk, err := bounded(e, func() ([]EntryRow, error) { return e.store.Entries(ctx, s.Wallet, next, s.Until, verifyPage/2) })
+		size := many
+		if kind == "" {
+			size = min(many, limit-len(rows)) // every entry is a row
+		}
+		chunk, err := bounded(e, func() ([]EntryRow, error) { return e.store.Entries(ctx, s.Wallet, next, s.Until, size) })
 		if err != nil {
 			return nil, 0, err
 		}

@@ -269,6 +269,9 @@ func (v *verifier) transaction(t *TransactionRow) {
 	if t.Rejection != "" {
 		return
 	}
+	if t.Amount != 0 && t.Moved != t.Amount {
+		v.problemf("transaction %s: it moved %s, %s was asked for", t.ID, t.Moved, t.Amount)
+	}
 	if t.Entry == nil || t.Entry.Transaction != t.ID || t.Entry.Balance != t.Balance || t.Entry.Held != t.Held {
 		v.problemf("transaction %s: its entry %d in wallet %s of account %d is missing or differs", t.ID, t.Version, t.Wallet.Service, t.Wallet.Account)
 	}

@@ -91,6 +91,9 @@ func follows(t *ledger.Transaction, hold *ledger.Hold) bool {
 	switch t.Kind {
 	case ledger.Capture:
 		left := hold.Remaining - min(t.Moved, hold.Remaining)
+		if t.Amount == 0 && t.Moved != hold.Remaining { // which asks for all of it
+			return false
+		}
 		return t.Moved > 0 && (t.Remaining == left || t.Final && t.Remaining == 0) && t.CreatedAt.Before(hold.ExpiresAt)
 	case ledger.Release:
 		return t.Moved == hold.Remaining && t.Remaining == 0 && t.CreatedAt.Before(hold.ExpiresAt)

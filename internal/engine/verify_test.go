@@ -364,8 +364,8 @@ func TestVerifyGoesOnOverPages(t *testing.T) {
 	noError(t, err)
 	check(t, "report", *report, want)
 	check(t, "last progress", last, want)
-	// For each page of wallets, transactions and refunds.
-	check(t, "progress was told so many times", calledFor, 2+5+2)
+	// For each page of wallets, entries, transactions and refunds.
+	check(t, "progress was told so many times", calledFor, 2+6+5+2)
 
 	// Heads go on over pages, too, and leave out wallets without entries.
 	heads := headsOf(t, store)

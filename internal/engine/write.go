@@ -204,16 +204,17 @@ func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	for _, holder := range d.touched {
 		e.holders.put(holder.ID, holder)
 	}
+	results := slices.Concat(d.results...) // a caller may change what it is given
 	for i, w := range writes {
 		w.reply <- reply{results: d.results[i]}
 	}
 	e.options.Observer.Committed(len(writes), time.Since(began))
-	e.observe(d.results)
+	e.observe(results)
 }
 
 // observe tells the observer what was decided.
-func (e *Engine) observe(results [][]Result) {
-	for _, r := range slices.Concat(results...) {
+func (e *Engine) observe(results []Result) {
+	for _, r := range results {
 		if t := r.Transaction; t != nil {
 			outcome := "posted"
 			if t.Rejection != "" {

@@ -602,14 +602,83 @@ func TestReadsAreBounded(t *testing.T) {
 		noError(t, err)
 	})
 	<-store.started
-	_, err = slow.Holder(ctx, 1)
-	wantCode(t, err, ledger.Overloaded)
-	_, err = slow.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
-	wantCode(t, err, ledger.Overloaded)
+	reads := everyRead(slow)
+	for name, read := range reads {
+		t.Run(name, func(t *testing.T) { wantCode(t, read(), ledger.Overloaded) })
+	}
 	close(store.release)
 	group.Wait()
+	for name, read := range reads {
+		t.Run(name+", later", func(t *testing.T) {
+			if err := read(); ledger.CodeOf(err) == ledger.Overloaded {
+				t.Error(err)
+			}
+		})
+	}
 	_, err = slow.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
 	wantCode(t, err, ledger.Unauthorized)
+}
+
+// everyRead is every way in which an engine reads the store, none of which finds something.
+func everyRead(e *engine.Engine) map[string]func() error {
+	statement := &engine.Statement{Wallet: sms(1), Until: 5}
+	query := engine.UsageQuery{By: engine.ByDay, From: sampleTime, To: sampleTime.Add(time.Hour), Limit: 1}
+	return map[string]func() error{
+		"Holder":                  func() error { _, err := e.Holder(ctx, 2); return err },
+		"Holders":                 func() error { _, err := e.Holders(ctx, 0, 1); return err },
+		"Authenticate":            func() error { _, err := e.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"}); return err },
+		"Keys":                    func() error { _, err := e.Keys(ctx, ledger.Operator, "", 1); return err },
+		"Transaction":             func() error { _, err := e.Transaction(ctx, ledger.TransactionID{1}); return err },
+		"TransactionsByReference": func() error { _, err := e.TransactionsByReference(ctx, 0, "m", engine.Place{}, 1); return err },
+		"Hold":                    func() error { _, err := e.Hold(ctx, ledger.TransactionID{1}); return err },
+		"Holds":                   func() error { _, err := e.Holds(ctx, sms(1), ledger.HoldOpen, engine.Place{}, 1); return err },
+		"HoldsByReference":        func() error { _, err := e.HoldsByReference(ctx, engine.HoldReference{Reference: "m"}, 1); return err },
+		"Post":                    func() error { _, _, err := e.Post(ctx, release("r", ledger.TransactionID{1})); return err },
+		"Settle":                  func() error { _, err := e.Settle(ctx, 0, reports(ledger.Delivered, "m")); return err },
+		"Statement":               func() error { _, err := e.Statement(ctx, sms(2), time.Time{}, time.Time{}); return err },
+		"Rows":                    func() error { _, _, err := e.Rows(ctx, statement, 0, "", 1); return err },
+		"Usage":                   func() error { _, err := e.Usage(ctx, query, time.UTC); return err },
+		"TrialBalance":            func() error { _, err := e.TrialBalance(ctx); return err },
+	}
+}
+
+// What the engine reads is what the store has, in the order and the number that are asked for.
+func TestReads(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t)
+	clock := storetest.NewClock(sampleTime)
+	e := start(t, store, engine.Options{Clock: clock.Now}, 2)
+	post(t, e, topUp("fill", 1, 100))
+	post(t, e, topUp("fill-2", 2, 100))
+	for i := range 4 {
+		r := place(fmt.Sprint("hold-", i), ledger.AccountID(1+i/3), 10)
+		r.Reference = "m"
+		post(t, e, r)
+		clock.Pass(time.Second)
+	}
+	post(t, e, release("r", idOf("hold-1")))
+	keysOf := func(holds []*ledger.Hold, err error) (found []ledger.TransactionID) {
+		t.Helper()
+		noError(t, err)
+		for _, h := range holds {
+			found = append(found, h.ID)
+		}
+		return found
+	}
+	first, err := e.Hold(ctx, idOf("hold-0"))
+	noError(t, err)
+	check(t, "a hold", []any{first.ID, first.Reference, first.Remaining}, []any{idOf("hold-0"), "m", ledger.Amount(10)})
+	check(t, "holds", keysOf(e.Holds(ctx, sms(1), ledger.HoldOpen, engine.Place{}, 10)), []ledger.TransactionID{idOf("hold-0"), idOf("hold-2")})
+	check(t, "holds after the first", keysOf(e.Holds(ctx, sms(1), ledger.HoldOpen, engine.Place{CreatedAt: first.CreatedAt, ID: first.ID}, 10)), []ledger.TransactionID{idOf("hold-2")})
+	check(t, "the first hold", keysOf(e.Holds(ctx, sms(1), ledger.HoldOpen, engine.Place{}, 1)), []ledger.TransactionID{idOf("hold-0")})
+	check(t, "of one account", keysOf(e.HoldsByReference(ctx, engine.HoldReference{Account: 1, Reference: "m"}, 10)), []ledger.TransactionID{idOf("hold-2"), idOf("hold-0"), idOf("hold-1")})
+	check(t, "of all", keysOf(e.HoldsByReference(ctx, engine.HoldReference{Reference: "m"}, 2)), []ledger.TransactionID{idOf("hold-3"), idOf("hold-2")})
+	transactions, err := e.TransactionsByReference(ctx, 1, "m", engine.Place{}, 3)
+	noError(t, err)
+	check(t, "transactions", []any{len(transactions), transactions[2].IdempotencyKey}, []any{3, "hold-2"})
+	transactions, err = e.TransactionsByReference(ctx, 1, "m", engine.Place{CreatedAt: transactions[2].CreatedAt, ID: transactions[2].ID}, 3)
+	noError(t, err)
+	check(t, "the next one", []any{len(transactions), transactions[0].IdempotencyKey}, []any{1, "r"}) // which has the reference of its hold
 }
 
 // slowReader is a store whose first reading of an account waits to be released.

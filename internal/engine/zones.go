@@ -38,5 +38,15 @@ func (z *zones) get(name string) *time.Location {
 // Zone finds a time zone by its IANA name; "" is UTC. InvalidRequest if there is none.
 func (e *Engine) Zone(name string) (*time.Location, error) { return e.zones.load(name) }
 
+// StartOfDay is the first moment of a day in a zone. Where clocks go forward at
+// midnight the day has none, and time.Date may give a moment of the day before.
+func StartOfDay(year int, month time.Month, day int, zone *time.Location) time.Time {
+	start := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if ledger.DayOf(start, zone) < ledger.DayOf(time.Date(year, month, day, 0, 0, 0, 0, time.UTC), time.UTC) {
+		_, start = start.ZoneBounds()
+	}
+	return start
+}
+
 // Today is the day that it is in a time zone of an account.
 func (e *Engine) Today(zone string) ledger.Day { return ledger.DayOf(e.now(), e.zones.get(zone)) }

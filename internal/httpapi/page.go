@@ -112,8 +112,10 @@ func parseTime(name string, text *string, zone *time.Location) (time.Time, error
 	if text == nil {
 		return time.Time{}, nil
 	}
-	at, err := time.ParseInLocation(time.DateOnly, *text, zone)
-	if err != nil {
+	at, err := time.Parse(time.DateOnly, *text)
+	if err == nil {
+		at = engine.StartOfDay(at.Year(), at.Month(), at.Day(), zone)
+	} else {
 		at, err = time.Parse(time.RFC3339Nano, *text)
 	}
 	at = at.UTC()

@@ -256,7 +256,9 @@ func TestWalletAt(t *testing.T) {
 		"at=" + hold.CreatedAt:                                    `"balance":"10","held":"4","version":2,"at":"` + hold.CreatedAt + `"`,
 		"at=" + at(placed.Add(-time.Microsecond)):                 `"balance":"10","held":"0","version":1,"at":"` + at(placed.Add(-time.Microsecond)) + `"`,
 		"at=2001-01-01":                                           `"balance":"0","held":"0","version":0,"at":"2001-01-01T00:00:00.000000Z"`,
-		"at=9999-12-31":                                           `"balance":"6","held":"0","version":3,"at":"9999-12-31T00:00:00.000000Z"`,
+		// A day without a midnight begins an hour later.
+		"at=2024-09-08&tz=America/Santiago": `"balance":"0","held":"0","version":0,"at":"2024-09-08T04:00:00.000000Z"`,
+		"at=9999-12-31":                     `"balance":"6","held":"0","version":3,"at":"9999-12-31T00:00:00.000000Z"`,
 	} {
 		rec := h.do("GET", "/v1/accounts/1/wallets/sms?"+query, "", as(h.root))
 		wantStatus(t, rec, 200)

@@ -326,7 +326,7 @@ func TestLongStatementOfSlowReader(t *testing.T) {
 	h := newHouse(t, httpapi.GateOptions{})
 	const rows = 3000
 	h.long(rows)
-	const timeout = 100 * time.Millisecond
+	const timeout = 300 * time.Millisecond
 	reader := h.statement(h.handler, timeout, "?format=csv")
 	var last string
 	lines := 0
@@ -338,7 +338,7 @@ func TestLongStatementOfSlowReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if lines++; lines%(rows/10) == 0 {
+		if lines++; lines%(rows/4) == 0 {
 			<-time.After(timeout) // this is what makes the client slow
 		}
 		last = line

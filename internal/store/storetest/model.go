@@ -195,6 +195,10 @@ func (m *model) update(id ledger.AccountID, status ledger.Status, reference stri
 
 // set replaces the settings of a wallet, which may be new.
 func (m *model) set(ref ledger.WalletRef, settings ledger.Settings, add bool) ledger.Code {
+	valid := settings.MaxAmount == 0 || settings.MinAmount <= settings.MaxAmount
+	if add && !valid { // All of the settings are known before the wallet is.
+		return ledger.InvalidRequest
+	}
 	if _, ok := m.accounts[ref.Account]; !ok {
 		return ledger.NotFound
 	}
@@ -205,7 +209,7 @@ func (m *model) set(ref ledger.WalletRef, settings ledger.Settings, add bool) le
 	if !ok {
 		w = emptyWallet()
 	}
-	if settings.MaxAmount > 0 && settings.MinAmount > settings.MaxAmount {
+	if !valid {
 		return ledger.InvalidRequest
 	}
 	w.settings, w.caps = settings, settings.Caps

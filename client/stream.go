@@ -36,10 +36,11 @@ const streamAhead = 64
 // which nothing comes for 30 seconds.
 func (c *Client) Stream(ctx context.Context, transactions iter.Seq[api.BatchTransaction]) iter.Seq2[api.BatchItem, error] {
 	return func(yield func(api.BatchItem, error) bool) {
+		callers := ctx
 		ctx, cancel := context.WithCancel(ctx)
 		out := &outbox{lines: make(chan []byte, streamAhead), done: ctx.Done()}
 		var sending sync.WaitGroup
-		sending.Go(func() { out.fill(transactions) })
+		sending.Go(func() { out.fill(callers, transactions) })
 		defer sending.Wait()
 		defer cancel()
 
@@ -108,7 +109,7 @@ type outbox struct {
 }
 
 // fill puts the transactions in, as lines, until they end or the stream does.
-func (o *outbox) fill(transactions iter.Seq[api.BatchTransaction]) {
+func (o *outbox) fill(ctx context.Context, transactions iter.Seq[api.BatchTransaction]) {
 	for transaction := range transactions {
 		transaction.IdempotencyKey = named(transaction.IdempotencyKey)
 		line, err := json.Marshal(transaction)
@@ -122,9 +123,7 @@ func (o *outbox) fill(transactions iter.Seq[api.BatchTransaction]) {
 			return
 		}
 	}
-	select {
-	case <-o.done: // the source may have ended for that
-	default:
+	if ctx.Err() == nil { // or else the source may have ended for that
 		o.ended.Store(true)
 		close(o.lines)
 	}

@@ -104,13 +104,15 @@ stale:
 	[ "$$before" = "$$(cat $(GENERATED) | cksum)" ] || { echo "generated code was stale, and is new now: look at it and commit it"; exit 1; }
 
 # needs makes sure of what the tests take beside Go: a C compiler for the race
-# detector, and curl for the examples of the documentation. Where that can be
+# detector, curl for the examples of the documentation, and a PostgreSQL server,
+# of which the tests start clusters of their own in temporary folders. Where that can be
 # done without asking anybody, it installs what is missing.
 .PHONY: needs
 needs:
 	@missing=""; cc=$$(go env CC); \
 	command -v "$${cc%% *}" > /dev/null || missing="gcc libc6-dev"; \
 	command -v curl > /dev/null || missing="$$missing curl"; \
+	{ command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; } || missing="$$missing postgresql"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		echo "The tests need $$missing: installing with apt-get."; \

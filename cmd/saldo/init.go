@@ -60,8 +60,8 @@ auth_secret  %s
   export SALDO_KEY=%s
   saldo account create --name "First customer" --currency CNY
 `,
-		streams.Bold("Created "+c.DB+". This operator key is shown once, so keep it now:"),
+		streams.Bold("Created "+app.Shown(c.DB)+". This operator key is shown once, so keep it now:"),
 		key.ID, key.Secret, key.AuthSecret,
-		streams.Dim("Next:"), c.DB, key.AuthSecret)
+		streams.Dim("Next:"), app.Shown(c.DB), key.AuthSecret)
 	return err
 }

@@ -134,7 +134,7 @@ func (c *serveCommand) options(log *slog.Logger) (app.Options, error) {
 
 // announce logs that the server is up, and warns of what an operator may not have meant.
 func (c *serveCommand) announce(url string, options app.Options) {
-	options.Log.Info("serving", "url", url, "db", c.DB, "version", cli.Version())
+	options.Log.Info("serving", "url", url, "db", app.Shown(c.DB), "version", cli.Version())
 	host, _, err := net.SplitHostPort(c.Listen)
 	addr, parseErr := netip.ParseAddr(host)
 	loopback := host == "localhost" || err == nil && parseErr == nil && addr.IsLoopback()

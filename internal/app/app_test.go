@@ -29,11 +29,12 @@ import (
 	"github.com/saldo-ledger/saldo/internal/app"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
 // Whatever an App starts ends with it.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Tests{M: m}) }
 
 // newLedger makes a ledger in a file of its own.
 func newLedger(t *testing.T) (db string, operator ledger.Credentials) {
@@ -184,7 +185,7 @@ func TestFailedStarts(t *testing.T) {
 		"no ledger":         func(o *app.Options) { o.DB += "x" },
 		"a folder":          func(o *app.Options) { o.DB = filepath.Dir(db) },
 		"no name":           func(o *app.Options) { o.DB = "" },
-		"another database":  func(o *app.Options) { o.DB = "postgres://user:s3cr3t@host/db" },
+		"another database":  func(o *app.Options) { o.DB = "postgres://user:s3cr3t@127.0.0.1:1/db" },
 		"not even SQLite":   func(o *app.Options) { o.DB = writeFile(t, "text.db", "This is only text, but long enough to be read.") },
 		"an empty database": func(o *app.Options) { o.DB = filepath.Join(t.TempDir(), "none", "ledger.db") },
 	} {

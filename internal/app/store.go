@@ -12,6 +12,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/checkpoint"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
@@ -21,9 +22,12 @@ type Store interface {
 	Close() error
 }
 
-// OpenStore opens an existing ledger: the path of a SQLite file, which may be
-// written as sqlite:PATH.
+// OpenStore opens an existing ledger: the URL of a PostgreSQL database, or the
+// path of a SQLite file, which may be written as sqlite:PATH.
 func OpenStore(ctx context.Context, db string) (Store, error) {
+	if postgres.Valid(db) {
+		return wrapPostgres(postgres.Open(ctx, db))
+	}
 	path, err := sqlitePath(db)
 	if err != nil {
 		return nil, err
@@ -60,7 +64,7 @@ func sqlitePath(db string) (string, error) {
 	case found && scheme == "sqlite":
 		return strings.TrimPrefix(path, "//"), nil
 	case found && strings.HasPrefix(path, "//"):
-		return "", Hint(fmt.Errorf("a ledger cannot be kept at a %s URL", scheme), "name the path of a SQLite file")
+		return "", Hint(fmt.Errorf("a ledger cannot be kept at a %s URL", scheme), "name the path of a SQLite file, or a PostgreSQL database as postgres://…")
 	}
 	return db, nil
 }
@@ -68,11 +72,7 @@ func sqlitePath(db string) (string, error) {
 // Init creates a ledger and its first operator key, which has every scope. The
 // secret is returned this once.
 func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
-	path, err := sqlitePath(db)
-	if err != nil {
-		return ledger.Credentials{}, err
-	}
-	store, err := wrap(sqlite.Create(ctx, path))
+	store, err := create(ctx, db)
 	if err != nil {
 		return ledger.Credentials{}, err
 	}
@@ -80,7 +80,7 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 		err = errors.Join(err, store.Close())
 		if err != nil {
 			// A ledger whose key nobody has seen is of no use, and in the way.
-			err = errors.Join(err, sqlite.Remove(path))
+			err = errors.Join(err, Discard(db))
 		}
 	}()
 	e, err := engine.New(ctx, store, engine.Options{})
@@ -93,9 +93,23 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 	return credentials, err
 }
 
+func create(ctx context.Context, db string) (Store, error) {
+	if postgres.Valid(db) {
+		return wrapPostgres(postgres.Create(ctx, db))
+	}
+	path, err := sqlitePath(db)
+	if err != nil {
+		return nil, err
+	}
+	return wrap(sqlite.Create(ctx, path))
+}
+
 // Discard removes a ledger that nobody has open, for when its first key could
 // not be handed to anybody.
 func Discard(db string) error {
+	if postgres.Valid(db) {
+		return discardPostgres(db)
+	}
 	path, err := sqlitePath(db)
 	if err != nil {
 		return err
@@ -128,16 +142,23 @@ func Checkpoint(ctx context.Context, db string, now time.Time, key ed25519.Priva
 
 // read opens a ledger to read it.
 func read(ctx context.Context, db string, do func(engine.Reader) error) (err error) {
-	path, err := sqlitePath(db)
-	if err != nil {
-		return err
-	}
-	store, err := wrap(sqlite.OpenReadOnly(ctx, path))
+	store, err := openReadOnly(ctx, db)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return do(store)
+}
+
+func openReadOnly(ctx context.Context, db string) (Store, error) {
+	if postgres.Valid(db) {
+		return wrapPostgres(postgres.OpenReadOnly(ctx, db))
+	}
+	path, err := sqlitePath(db)
+	if err != nil {
+		return nil, err
+	}
+	return wrap(sqlite.OpenReadOnly(ctx, path))
 }
 
 // Hint adds advice for the operator to an error. The command line finds it by

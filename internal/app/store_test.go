@@ -2,15 +2,21 @@ package app_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/app"
+	"github.com/saldo-ledger/saldo/internal/checkpoint"
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
@@ -91,8 +97,8 @@ func TestOpenStore(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, err, hint string }{
 		{"", "no ledger was named", "say --db PATH, or set SALDO_DB"},
-		{"postgres://user:s3cr3t@host/db", "a ledger cannot be kept at a postgres URL", "name the path of a SQLite file"},
-		{"postgresql://host/db", "a ledger cannot be kept at a postgresql URL", "name the path of a SQLite file"},
+		{"postgres://user:s3cr3t@127.0.0.1:1/db", "the database server cannot be reached", "see that PostgreSQL runs there"},
+		{"postgresql://user:s3cr3t%@host/db", "the URL of the ledger cannot be understood", "special characters of the password"},
 		{"https://host/db", "a ledger cannot be kept at a https URL", "name the path of a SQLite file"},
 		{"sqlite:", "", ""},
 		{"sqlite:" + db + "x", db + "x: no ledger there", "create a ledger with: saldo init --db PATH"},
@@ -110,21 +116,111 @@ func TestOpenStore(t *testing.T) {
 	}
 	// The same names are understood by the others.
 	for what, err := range map[string]error{
-		"init":   func() error { _, err := app.Init(t.Context(), "postgres://host/db"); return err }(),
-		"verify": func() error { _, err := app.Verify(t.Context(), "postgres://host/db", nil); return err }(),
-		"start":  func() error { _, err := app.Start(t.Context(), options("postgres://host/db", io.Discard)); return err }(),
+		"init": func() error { _, err := app.Init(t.Context(), "https://host/db"); return err }(),
+		"verify": func() error {
+			_, err := app.Verify(t.Context(), "https://host/db", engine.VerifyOptions{})
+			return err
+		}(),
+		"checkpoint": func() error {
+			_, err := app.Checkpoint(t.Context(), "https://host/db", time.Now(), signer, io.Discard)
+			return err
+		}(),
+		"start": func() error { _, err := app.Start(t.Context(), options("https://host/db", io.Discard)); return err }(),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "postgres URL") {
+		if err == nil || !strings.Contains(err.Error(), "https URL") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := app.Verify(t.Context(), db+"x", nil); !errors.Is(err, sqlite.ErrNotFound) || hintOf(err) == "" {
+	if _, err := app.Verify(t.Context(), db+"x", engine.VerifyOptions{}); !errors.Is(err, sqlite.ErrNotFound) || hintOf(err) == "" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := app.Checkpoint(t.Context(), db+"x", time.Now(), signer, io.Discard); !errors.Is(err, sqlite.ErrNotFound) || hintOf(err) == "" {
 		t.Errorf("error %v", err)
 	}
 	if left := folder(t, filepath.Dir(db)); len(left) != 2 { // the ledger and its lock
 		t.Errorf("there is %v", left)
 	}
 }
+
+// signer is a key for checkpoints.
+var signer = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
+// A checkpoint is made, and compared with, while the ledger grows: it is of one
+// state of it, which every later one goes through.
+func TestCheckpointWhileServing(t *testing.T) {
+	t.Parallel()
+	db, _ := newLedger(t)
+	a := start(t, options(db, io.Discard))
+	t.Cleanup(func() { closeApp(t, a.Close) })
+	for id := range ledger.AccountID(3) {
+		if _, err := a.Engine().CreateAccount(t.Context(), ledger.Account{ID: id + 1, Name: "N", Currency: "CNY"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			wallet := ledger.WalletRef{Account: ledger.AccountID(n%3 + 1), Service: ledger.SMS}
+			request := ledger.Request{IdempotencyKey: fmt.Sprint("n-", n), Kind: ledger.TopUp, Wallet: wallet, Amount: 1}
+			if posted, _, err := a.Engine().Post(context.WithoutCancel(t.Context()), request); err != nil || posted.Err() != nil {
+				t.Errorf("%v, %v", posted, err)
+				return
+			}
+		}
+	})
+	public := signer.Public().(ed25519.PublicKey)
+	for i := range 5 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint("checkpoint-", i))
+		now := time.Date(2026, 11, 22, 3, i, 0, 0, time.UTC)
+		err := checkpoint.Create(path, 0o600, func(out io.Writer) error {
+			info, err := app.Checkpoint(t.Context(), db, now, signer, out)
+			if err == nil && (!info.CreatedAt.Equal(now) || !info.PublicKey.Equal(public)) {
+				t.Errorf("%+v", info)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := checkpoint.Open(path, public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := app.Verify(t.Context(), db, engine.VerifyOptions{Evidence: file.Heads()})
+		if err != nil || report.ProblemCount != 0 || report.Heads != file.Wallets {
+			t.Errorf("%+v, %v", report, err)
+		}
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	writer.Wait()
+}
+
+// What cannot be written is no checkpoint.
+func TestCheckpointFails(t *testing.T) {
+	t.Parallel()
+	db, _ := newLedger(t)
+	if info, err := app.Checkpoint(t.Context(), db, time.Now(), signer, fullDisk{}); !errors.Is(err, io.ErrShortWrite) || info != nil {
+		t.Errorf("%+v, %v", info, err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if info, err := app.Checkpoint(gone, db, time.Now(), signer, io.Discard); !errors.Is(err, context.Canceled) || info != nil {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
 // A hint is added to an error, not put in its place.
 func TestHint(t *testing.T) {

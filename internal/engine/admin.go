@@ -220,7 +220,7 @@ func (e *Engine) setWallet(ctx context.Context, ref ledger.WalletRef, add bool, 
 			wallet = &ledger.Wallet{WalletRef: ref}
 		}
 		apply(&wallet.Settings)
-		if err := wallet.Settings.Validate(); err != nil {
+		if err := wallet.Validate(); err != nil {
 			return err
 		}
 		if err := wallet.Check(); err != nil {

@@ -32,6 +32,11 @@ var rooms = map[string]room{
 		imports: []string{"internal/engine", "internal/ledger"},
 		modules: []string{"modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "github.com/gofrs/flock"},
 	},
+	"internal/store/postgres": {
+		imports: []string{"internal/engine", "internal/ledger"},
+		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3"},
+	},
+	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},
 	"internal/store/storetest": {
 		imports: []string{"internal/engine", "internal/ledger"},
 		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp"},

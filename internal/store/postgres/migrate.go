@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+// versionTable marks a database as a ledger, and says of which version its
+// tables are. Its name is our own, because goose's usual one may be another
+// program's.
+const versionTable = "saldo_version"
+
+// checkTables refuses a database without a ledger, and a ledger whose tables a
+// later version has changed. It changes nothing.
+func (s *Store) checkTables(ctx context.Context) error {
+	var tables int
+	var ours bool
+	// Tables alone count: an extension that every database has may bring views.
+	err := s.reader.QueryRow(ctx, `SELECT count(*), coalesce(bool_or(c.relname::text = $1), false)
+		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'f')`, versionTable).Scan(&tables, &ours)
+	switch {
+	case err != nil:
+		return err
+	case tables == 0:
+		return ErrNotFound
+	case !ours:
+		return ErrNotLedger
+	}
+	version, known, err := s.versions(ctx)
+	if err == nil && version > known {
+		return ErrNewer
+	}
+	return err
+}
+
+// checkCurrent refuses a ledger whose tables are not those of this version.
+func (s *Store) checkCurrent(ctx context.Context) error {
+	version, known, err := s.versions(ctx)
+	if err == nil && version < known {
+		return ErrOlder
+	}
+	return err
+}
+
+// versions gives the version of the tables, and the one that this program knows.
+func (s *Store) versions(ctx context.Context) (version, known int, err error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, 0, err
+	}
+	known = len(files) // they are numbered from 1
+	if s.isCockroach(ctx) {
+		known--
+	}
+	err = s.reader.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable).Scan(&version)
+	return version, known, err
+}
+
+// truncateVersion is the migration that CockroachDB does without.
+const truncateVersion = 2
+
+func (s *Store) isCockroach(ctx context.Context) bool {
+	var version string
+	err := s.reader.QueryRow(ctx, "SELECT version()").Scan(&version)
+	return err == nil && strings.HasPrefix(version, "CockroachDB")
+}
+
+// migrateAttempts lets nodes that start at once meet: each migration is one
+// transaction, so that one of them succeeds and the others fail. They find the
+// work done when they look again. A lock held for a session would do without
+// that, and would not work behind PgBouncer.
+const migrateAttempts = 5
+
+func (s *Store) migrate(ctx context.Context) (err error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
+	if s.isCockroach(ctx) {
+		options = append(options, goose.WithExcludeVersions([]int64{truncateVersion}))
+	}
+	db := stdlib.OpenDBFromPool(s.writer)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, options...)
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		_, err = provider.Up(ctx)
+		if err == nil {
+			return nil
+		}
+		if attempt == migrateAttempts || pause(ctx, attempt) != nil {
+			return fmt.Errorf("bring the tables up to date: %w", err)
+		}
+	}
+}

@@ -1,0 +1,295 @@
+// Package postgres keeps a ledger in a PostgreSQL database, which several
+// processes may serve at once.
+//
+// Nothing is cached and nothing is remembered of a session: each decision is
+// made on rows that its transaction has locked, and each statement may run on
+// another connection of the server, behind PgBouncer for example. What keeps
+// the nodes from each other's way is said where it is done: the order of locks
+// in write.go, repeated attempts in retry.go.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+var (
+	// ErrURL says that the URL cannot be understood. What it says does not stand
+	// in the error, because there may be a password in it.
+	ErrURL = errors.New("the URL of the ledger cannot be understood")
+	// ErrNotFound says that there is nothing in the database.
+	ErrNotFound = errors.New("no ledger there")
+	// ErrExists says that there is a ledger already where one should be created.
+	ErrExists = errors.New("a ledger is already there")
+	// ErrNotLedger says that there are tables in the database that are none of a ledger's.
+	ErrNotLedger = errors.New("the database has tables of something else")
+	// ErrNewer says that a later version of Saldo has changed the ledger's tables.
+	ErrNewer = errors.New("the ledger is of a later version of Saldo")
+	// ErrOlder says that the tables are those of an earlier version, which a store
+	// that was opened to read does not change.
+	ErrOlder = errors.New("the ledger is of an earlier version of Saldo")
+	// ErrReplica says that the server takes no writes, as a replica does.
+	ErrReplica = errors.New("the database is read-only, as that of a replica is")
+	// ErrClock says that the clocks of this machine and of the server differ.
+	ErrClock = errors.New("the clock of this machine is not that of the database server")
+	// ErrUnreachable says that there is no connection to the server.
+	ErrUnreachable = errors.New("the database server cannot be reached")
+	// ErrPassword says that the server does not know the user, or another password.
+	ErrPassword = errors.New("the database server does not let the user in")
+	// ErrNoDatabase says that there is no database of the name.
+	ErrNoDatabase = errors.New("there is no such database")
+	// ErrPrivilege says that the user may not do what a ledger needs.
+	ErrPrivilege = errors.New("the database user may not do that")
+	// ErrReadOnly is given by a write to a store that was opened to read.
+	ErrReadOnly = errors.New("the ledger was opened read-only")
+)
+
+// Limits in time. A node that dies or is cut off must not keep a wallet locked
+// for the others, so the server ends its transaction before the others give up
+// waiting; and a server that is cut off must not keep a node waiting for ever.
+const (
+	connectTimeout   = 5 * time.Second
+	idleTimeout      = 5 * time.Second  // between two statements of a write, the server's
+	lockTimeout      = 10 * time.Second // for one lock, the server's
+	statementTimeout = 30 * time.Second // for one statement of a write, the server's
+	writeTimeout     = 60 * time.Second // for a whole write, on this side
+	readTimeout      = 60 * time.Second // for one reading, on this side
+)
+
+// maxSkew is how far the clocks may differ. Decisions have the node's time, and
+// time never runs backwards, so a clock that is ahead would take all nodes along.
+const maxSkew = 5 * time.Second
+
+// writeConnections are enough for one committer, and for a write whose
+// connection was lost while its successor begins.
+const writeConnections = 2
+
+// systemShards is how many rows a system account may have in one currency. A
+// node takes one by chance, which it rarely shares with another node.
+const systemShards = 256
+
+// Store is a ledger in a PostgreSQL database. It implements engine.Store.
+type Store struct {
+	// Writes have connections of their own: reads, however many there are, do
+	// not keep the committer waiting, nor does a write that waits for a lock keep
+	// the readings waiting that its lock's holder may need.
+	writer *pgxpool.Pool // nil when read-only
+	reader *pgxpool.Pool
+	begin  string // how a write begins
+	shard  int16  // of the system accounts
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// Create makes a ledger in an empty database and opens it. A ledger in which
+// nothing is yet, not even a key, counts as empty: an earlier attempt may have
+// ended there. Errors: ErrURL, ErrExists, ErrNotLedger, ErrReplica, ErrClock.
+func Create(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, func(ctx context.Context, s *Store) error {
+		switch err := s.checkTables(ctx); {
+		case errors.Is(err, ErrNotFound):
+			return s.migrate(ctx)
+		case err != nil:
+			return err
+		}
+		var used bool
+		err := s.reader.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM keys)").Scan(&used)
+		if err != nil && codeOf(err) != undefinedTable { // which another node is about to make
+			return err
+		}
+		if used {
+			return ErrExists
+		}
+		return s.migrate(ctx)
+	})
+}
+
+// Open opens an existing ledger for reading and writing and brings its tables
+// up to date. Errors: ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrReplica, ErrClock.
+func Open(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, func(ctx context.Context, s *Store) error {
+		if err := s.checkTables(ctx); err != nil {
+			return err
+		}
+		return s.migrate(ctx)
+	})
+}
+
+// open connects, and prepares a ledger to be written.
+func open(ctx context.Context, url string, prepare func(context.Context, *Store) error) (*Store, error) {
+	s, err := connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	config := s.reader.Config()
+	config.MaxConns, config.MinConns, config.MinIdleConns = writeConnections, 0, 0
+	if s.writer, err = pgxpool.NewWithConfig(ctx, config); err == nil {
+		if err = s.Ping(ctx); err == nil {
+			err = prepare(ctx, s)
+		}
+	}
+	if err == nil {
+		s.shard = int16(rand.IntN(systemShards))
+		s.begin, err = s.beginning(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(named(err), s.Close())
+	}
+	return s, nil
+}
+
+// OpenReadOnly opens an existing ledger for reading, also on a replica. Errors:
+// ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrOlder.
+func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
+	s, err := connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.checkTables(ctx); err == nil {
+		err = s.checkCurrent(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(named(err), s.Close())
+	}
+	return s, nil
+}
+
+// connect opens the connections for readings, and makes sure of one of them.
+func connect(ctx context.Context, url string) (*Store, error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, named(err)
+	}
+	return &Store{reader: pool}, nil
+}
+
+// Valid tells whether a name of a ledger is the URL of a PostgreSQL database.
+func Valid(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+// parse reads a URL as libpq does, and sets what it leaves open. What is said of
+// the pool is about the readings.
+func parse(url string) (*pgxpool.Config, error) {
+	if !Valid(url) {
+		return nil, ErrURL
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, ErrURL
+	}
+	if !strings.Contains(url, "pool_max_conns=") {
+		config.MaxConns = int32(max(8, 2*runtime.GOMAXPROCS(0)))
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "saldo"
+	}
+	return config, nil
+}
+
+// Redact gives a URL without the passwords in it, to be shown. What is no URL
+// is given as nothing at all.
+func Redact(url string) string {
+	config, err := pgx.ParseConfig(url)
+	if err != nil || !Valid(url) {
+		return "postgres://…"
+	}
+	user := config.User
+	if user != "" {
+		user += "@"
+	}
+	return fmt.Sprintf("postgres://%s%s:%d/%s", user, config.Host, config.Port, config.Database)
+}
+
+// Close closes all connections.
+func (s *Store) Close() error {
+	s.reader.Close()
+	if s.writer != nil {
+		s.writer.Close()
+	}
+	return nil
+}
+
+// Exclusive is false: other nodes may write the same ledger.
+func (s *Store) Exclusive() bool { return false }
+
+// beginning is how each write begins: in one message, and set for this one
+// transaction only, because the next one may run on another session.
+//
+// READ COMMITTED is enough, see Write, and it is said because a database may
+// have another default.
+func (s *Store) beginning(ctx context.Context) (string, error) {
+	text := fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d;
+		SET LOCAL idle_in_transaction_session_timeout = %d`,
+		lockTimeout.Milliseconds(), statementTimeout.Milliseconds(), idleTimeout.Milliseconds())
+	var durable, plans *string
+	err := s.reader.QueryRow(ctx, "SELECT current_setting('synchronous_commit', true), current_setting('plan_cache_mode', true)").Scan(&durable, &plans)
+	if err != nil {
+		return "", err
+	}
+	if durable != nil && *durable == "off" {
+		// Whoever set that does not mind what is lost. Here it is money.
+		text += "; SET LOCAL synchronous_commit = on"
+	}
+	if plans != nil {
+		// A plan that was made while a table was empty reads all of it, and would be
+		// kept while it grows to millions of rows. Making one each time costs less
+		// than a tenth of a batch.
+		text += "; SET LOCAL plan_cache_mode = force_custom_plan"
+	}
+	return text, nil
+}
+
+// Ping tells whether the server answers. Of a ledger that was opened to be
+// written it also tells whether the server takes writes now, which may end when
+// another server takes over, and whether the clocks agree.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	pool := s.reader
+	if s.writer != nil {
+		pool = s.writer
+	}
+	var readOnly string
+	var micro int64
+	asked := time.Now()
+	err := pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only'),
+		CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)`).Scan(&readOnly, &micro)
+	if err != nil || s.writer == nil {
+		return err
+	}
+	if readOnly == "on" {
+		return ErrReplica
+	}
+	// The server looked at its clock at some time between the two looks at ours.
+	theirs := fromMicro(micro)
+	if skew := max(asked.Sub(theirs), time.Until(theirs)); skew > maxSkew {
+		return fmt.Errorf("%w: they differ by %s", ErrClock, skew.Round(time.Millisecond))
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package pgtest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	osuser "os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// user is the superuser of the server.
+const user = "saldo"
+
+// startTimeout bounds how long the server may take to start, or to stop.
+const startTimeout = time.Minute
+
+// server is a PostgreSQL server in a folder of its own.
+type server struct {
+	bin      string // where its programs are
+	folder   string
+	password string
+	language string // of new databases
+	port     int
+	account  *syscall.Credential // nil for that of this process
+	process  *exec.Cmd
+	output   *os.File
+	ended    chan error
+}
+
+// start makes a server and waits until it answers.
+func start() (_ *server, err error) {
+	s := &server{password: rand.Text()}
+	if s.bin, err = programs(); err != nil {
+		return nil, err
+	}
+	if s.account, err = account(); err != nil {
+		return nil, err
+	}
+	if s.folder, err = os.MkdirTemp("", "saldo-postgres-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(s.folder))
+		}
+	}()
+	if err := s.initialize(); err != nil {
+		return nil, err
+	}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	// A server that was built without ICU sorts by bytes; then nothing is noticed.
+	s.language = " LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LC_COLLATE 'C' LC_CTYPE 'C'"
+	if s.execute(context.Background(), "CREATE DATABASE language TEMPLATE template0"+s.language) != nil {
+		s.language = ""
+	}
+	return s, nil
+}
+
+// programs finds the programs of the latest PostgreSQL server that is installed:
+// in the path, or where Debian keeps them.
+func programs() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		return "", errors.New("these tests need a PostgreSQL server: install it with \"apt-get install postgresql\", " +
+			"which \"make needs\" does, or put its initdb and postgres into the path")
+	}
+	version := func(path string) int {
+		n, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
+		if err != nil {
+			return 0 // it stands behind all that have a number
+		}
+		return n
+	}
+	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) })), nil
+}
+
+// account is the one that the server runs under: it refuses to be root.
+func account() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		found, err := osuser.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err := strconv.ParseUint(found.Uid, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		gid, err := strconv.ParseUint(found.Gid, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
+}
+
+// initialize makes the files of the server.
+func (s *server) initialize() error {
+	password := filepath.Join(s.folder, "password")
+	if err := os.WriteFile(password, []byte(s.password), 0o600); err != nil {
+		return err
+	}
+	if s.account != nil {
+		for _, path := range []string{s.folder, password} {
+			if err := os.Chown(path, int(s.account.Uid), int(s.account.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	//nolint:gosec // The program is the one that is installed.
+	command := exec.CommandContext(context.Background(), filepath.Join(s.bin, "initdb"), "--pgdata", s.data(), "--username", user, "--pwfile", password,
+		"--auth", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+	command.Dir = s.folder
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, output)
+	}
+	return nil
+}
+
+func (s *server) data() string { return filepath.Join(s.folder, "data") }
+
+// run starts the server and waits until it answers.
+func (s *server) run() error {
+	var err error
+	// Another process may take the free port before the server does.
+	for range 3 {
+		if err = s.try(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *server) try() (err error) {
+	if s.port == 0 {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+	}
+	if s.output, err = os.Create(filepath.Join(s.folder, "output")); err != nil {
+		return err
+	}
+	// What the tests check of durability is that of the protocol. That a disk
+	// keeps what it was told to keep is not theirs to find out.
+	settings := []string{
+		"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms",
+	}
+	s.process = exec.CommandContext(context.Background(), filepath.Join(s.bin, "postgres"), settings...) //nolint:gosec // The program is the one that is installed.
+	s.process.Dir, s.process.Stdout, s.process.Stderr = s.folder, s.output, s.output
+	// The server ends with this process, in whatever way that ends.
+	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: s.account, Pdeathsig: syscall.SIGQUIT}
+	s.ended = make(chan error, 1)
+	started := make(chan error, 1)
+	go func() {
+		// The signal is sent when the thread ends that started the server, so it
+		// is kept for that.
+		runtime.LockOSThread()
+		started <- s.process.Start()
+		s.ended <- s.process.Wait()
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	if err := s.answers(); err != nil {
+		s.port = 0
+		return err
+	}
+	return nil
+}
+
+// answers waits until the server answers.
+func (s *server) answers() error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		err := s.execute(context.Background(), "SELECT 1")
+		if err == nil {
+			return nil
+		}
+		select {
+		case ended := <-s.ended:
+			return fmt.Errorf("the server did not start: %w\n%s", ended, s.said())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(fmt.Errorf("the server does not answer: %w\n%s", err, s.said()), s.halt())
+		}
+	}
+}
+
+// said is what the server printed.
+func (s *server) said() []byte {
+	text, err := os.ReadFile(s.output.Name())
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return bytes.TrimSpace(text)
+}
+
+// halt stops the server, whoever is connected.
+func (s *server) halt() (err error) {
+	defer func() { err = errors.Join(err, s.output.Close()) }()
+	if err := s.process.Process.Signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.ended:
+		return err
+	case <-time.After(startTimeout):
+		return errors.Join(errors.New("the server did not stop"), s.process.Process.Kill())
+	}
+}
+
+func freePort() (port int, err error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}

@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+var (
+	selectHolder = selectHolders + " WHERE a.id = $1 ORDER BY w.service"
+	selectPage   = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
+		ORDER BY a.id, w.service`
+)
+
+const (
+	selectKeys         = "SELECT " + keyColumns + " FROM keys WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+	selectOperatorKeys = "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > $1 ORDER BY id LIMIT $2"
+	selectTransaction  = "SELECT " + transactionColumns + " FROM transactions WHERE id = $1"
+	selectByReference  = "SELECT " + transactionColumns + ` FROM transactions
+		WHERE reference = $1 AND reference <> '' AND (created_at, id) > ($2, $3) AND (account_id = $4 OR $4 = 0)
+		ORDER BY created_at, id LIMIT $5`
+	selectHold  = "SELECT " + holdColumns + " FROM holds WHERE id = $1"
+	selectHolds = "SELECT " + holdColumns + ` FROM holds
+		WHERE account_id = $1 AND service = $2 AND state = $3 AND (created_at, id) > ($4, $5) ORDER BY created_at, id LIMIT $6`
+	selectDueHolds = "SELECT " + holdColumns + " FROM holds WHERE state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2"
+	selectEntry    = "SELECT " + entryColumns + " FROM entries WHERE account_id = $1 AND service = $2 AND version = $3"
+	selectEntries  = "SELECT " + entryColumns + ` FROM entries
+		WHERE account_id = $1 AND service = $2 AND version > $3 AND version <= $4 ORDER BY version LIMIT $5`
+	selectLastCommit = "SELECT max(created_at) FROM transactions"
+)
+
+// selectHoldsByReference asks for many references at once, each with its limit.
+var selectHoldsByReference = "SELECT wanted.place, " + of("h", holdColumns) + `
+	FROM unnest($1::integer[], $2::integer[], $3::text[]) AS wanted (place, account_id, reference)
+	CROSS JOIN LATERAL (SELECT ` + holdColumns + ` FROM holds
+		WHERE reference = wanted.reference AND reference <> '' AND (account_id = wanted.account_id OR wanted.account_id = 0)
+		ORDER BY (state = 'open') DESC, created_at DESC, id LIMIT $4) AS h
+	ORDER BY wanted.place, (h.state = 'open') DESC, h.created_at DESC, h.id`
+
+// limited bounds a reading: one from a server that is cut off would never end.
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, readTimeout)
+}
+
+// readList is list outside of a transaction.
+func readList[T any](ctx context.Context, s *Store, scan func(pgx.Row, *T) error, query string, args ...any) ([]*T, error) {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	return list(ctx, s.reader, scan, query, args...)
+}
+
+// readOne is one outside of a transaction.
+func readOne[T any](ctx context.Context, s *Store, missing error, scan func(pgx.Row, *T) error, query string, args ...any) (*T, error) {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	return one(ctx, s.reader, missing, scan, query, args...)
+}
+
+// Holder reads an account with all its wallets.
+func (s *Store) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
+	holders, err := s.holders(ctx, selectHolder, int32(id))
+	if err != nil {
+		return nil, err
+	}
+	if len(holders) == 0 {
+		return nil, ledger.Errorf(ledger.NotFound, "there is no account %d", id)
+	}
+	return holders[0], nil
+}
+
+// Holders lists accounts with an id above after, in order.
+func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error) {
+	return s.holders(ctx, selectPage, int32(after), limit)
+}
+
+func (s *Store) holders(ctx context.Context, query string, args ...any) ([]*ledger.Holder, error) {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	rows, err := s.reader.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collectHolders(rows, new(time.Time))
+}
+
+// KeyByDigest finds a key by its digest.
+func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, error) {
+	return readOne(ctx, s, errNoKey, scanKey, "SELECT "+keyColumns+" FROM keys WHERE digest = $1", digest[:])
+}
+
+// Keys lists an owner's keys with an id above after, in order.
+func (s *Store) Keys(ctx context.Context, owner ledger.AccountID, after string, limit int) ([]*ledger.Key, error) {
+	if owner == ledger.Operator {
+		return readList(ctx, s, scanKey, selectOperatorKeys, after, limit)
+	}
+	return readList(ctx, s, scanKey, selectKeys, int32(owner), after, limit)
+}
+
+// Transaction reads a decided transaction.
+func (s *Store) Transaction(ctx context.Context, id ledger.TransactionID) (*ledger.Transaction, error) {
+	missing := ledger.Errorf(ledger.NotFound, "there is no transaction %s", id)
+	return readOne(ctx, s, missing, scanTransaction, selectTransaction, id[:])
+}
+
+// TransactionsByReference lists the transactions with a reference, oldest first.
+func (s *Store) TransactionsByReference(ctx context.Context, account ledger.AccountID, reference string, after engine.Place, limit int) ([]*ledger.Transaction, error) {
+	return readList(ctx, s, scanTransaction, selectByReference, reference, after.CreatedAt.UnixMicro(), after.ID[:], int32(account), limit)
+}
+
+// Hold reads a hold.
+func (s *Store) Hold(ctx context.Context, id ledger.TransactionID) (*ledger.Hold, error) {
+	return readOne(ctx, s, ledger.Errorf(ledger.NotFound, "there is no hold %s", id), scanHold, selectHold, id[:])
+}
+
+// Holds lists the holds of a wallet in one state, oldest first.
+func (s *Store) Holds(ctx context.Context, wallet ledger.WalletRef, state ledger.HoldState, after engine.Place, limit int) ([]*ledger.Hold, error) {
+	return readList(ctx, s, scanHold, selectHolds, int32(wallet.Account), string(wallet.Service), string(state),
+		after.CreatedAt.UnixMicro(), after.ID[:], limit)
+}
+
+// HoldsByReference finds the holds with each reference.
+func (s *Store) HoldsByReference(ctx context.Context, wanted []engine.HoldReference, limit int) ([][]*ledger.Hold, error) {
+	found := make([][]*ledger.Hold, len(wanted))
+	places := make([]int32, len(wanted))
+	for i := range places {
+		places[i] = int32(i)
+	}
+	_, err := readList(ctx, s, func(row pgx.Row, hold *ledger.Hold) error {
+		var place int
+		if err := scanHold(after{row, &place}, hold); err != nil {
+			return err
+		}
+		found[place] = append(found[place], hold)
+		return nil
+	}, selectHoldsByReference, places,
+		column(wanted, func(w *engine.HoldReference) int32 { return int32(w.Account) }),
+		column(wanted, func(w *engine.HoldReference) string { return w.Reference }), limit)
+	return found, err
+}
+
+// after is a row whose first column goes somewhere of its own.
+type after struct {
+	pgx.Row
+	first any
+}
+
+func (a after) Scan(dest ...any) error { return a.Row.Scan(append([]any{a.first}, dest...)...) }
+
+// DueHolds lists open holds that expire at a time or before it.
+func (s *Store) DueHolds(ctx context.Context, at time.Time, limit int) ([]*ledger.Hold, error) {
+	return readList(ctx, s, scanHold, selectDueHolds, at.UnixMicro(), limit)
+}
+
+// Entry reads the entry at a place in a wallet's chain.
+func (s *Store) Entry(ctx context.Context, wallet ledger.WalletRef, version int64) (*ledger.Entry, error) {
+	missing := ledger.Errorf(ledger.NotFound, "wallet %s of account %d has no entry %d", wallet.Service, wallet.Account, version)
+	return readOne(ctx, s, missing, scanEntry, selectEntry, int32(wallet.Account), string(wallet.Service), version)
+}
+
+// Entries lists a wallet's entries with what caused them.
+func (s *Store) Entries(ctx context.Context, wallet ledger.WalletRef, after, until int64, limit int) ([]engine.EntryRow, error) {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	entries, err := page(ctx, s.reader, scanEntryRow, selectEntries, int32(wallet.Account), string(wallet.Service), after, until, limit)
+	if err != nil {
+		return nil, err
+	}
+	return entries, addCauses(ctx, s.reader, entries)
+}
+
+// addCauses reads the transactions that caused entries. Transactions never
+// change, so these may be read later.
+func addCauses(ctx context.Context, q querier, entries []engine.EntryRow) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	causes, err := list(ctx, q, scanTransaction, "SELECT "+transactionColumns+" FROM transactions WHERE id = ANY($1::bytea[])",
+		column(entries, func(e *engine.EntryRow) []byte { return e.Transaction[:] }))
+	link(entries, causes)
+	return err
+}
+
+// LastCommit is the time of the latest transaction, zero in an empty ledger.
+func (s *Store) LastCommit(ctx context.Context) (time.Time, error) {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	var last *int64
+	err := s.reader.QueryRow(ctx, selectLastCommit).Scan(&last)
+	return fromNull(last), err
+}

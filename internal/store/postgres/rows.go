@@ -1,0 +1,327 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// This file is about how a row becomes a type of the ledger and back.
+
+const (
+	walletColumns = "balance, held, credit_limit, suspended, min_amount, max_amount, daily_cap, monthly_cap, " +
+		"spent_on, spent_today, spent_month, version, head, last_entry_at"
+	keyColumns = "id, digest, last4, coalesce(account_id, 0), scopes, allow_list, daily_cap, monthly_cap, " +
+		"spent_on, spent_today, spent_month, expires_at, revoked_at, created_at"
+	transactionColumns = "id, scope, idempotency_key, request_hash, kind, account_id, service, to_account_id, to_service, " +
+		"amount, parent, expires_in, final, batch, reference, metadata, rejection, moved, balance, held, available, " +
+		"daily_left, monthly_left, remaining, expires_at, version, to_version, created_at"
+	entryColumns = "account_id, service, version, transaction_id, amount, balance, held, created_at, hash"
+	holdColumns  = "id, account_id, service, scope, key_id, reference, state, amount, captured, remaining, created_at, expires_at, closed_at"
+)
+
+// of puts the name of a table before each of a list of columns.
+func of(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+}
+
+// selectHolders reads accounts with their wallets, a row for each wallet: in one
+// statement, so that they are of one state of the ledger. Every account has wallets.
+var selectHolders = `SELECT a.id, a.name, a.currency, a.status, coalesce(a.external_reference, ''), a.metadata, a.time_zone, a.charge_on,
+	a.created_at, w.service, ` + of("w", walletColumns) + `
+	FROM accounts AS a JOIN wallets AS w ON w.account_id = a.id`
+
+// collectHolders reads the rows of selectHolders. latest is moved on to the time
+// of the latest entry of their wallets.
+func collectHolders(rows pgx.Rows, latest *time.Time) ([]*ledger.Holder, error) {
+	defer rows.Close()
+	var holders []*ledger.Holder
+	for rows.Next() {
+		var a ledger.Account
+		var w ledger.Wallet
+		var metadata, chargeOn string
+		var created int64
+		entered, err := scanWallet(rows, &w, &a.ID, &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn,
+			&created, &w.Service)
+		if err != nil {
+			return nil, err
+		}
+		if entered.After(*latest) {
+			*latest = entered
+		}
+		if len(holders) == 0 || holders[len(holders)-1].ID != a.ID {
+			a.CreatedAt = fromMicro(created)
+			if a.Metadata, err = decodeMetadata(metadata); err != nil {
+				return nil, err
+			}
+			for state := range strings.FieldsSeq(chargeOn) {
+				a.ChargeOn = append(a.ChargeOn, ledger.DeliveryState(state))
+			}
+			holders = append(holders, &ledger.Holder{Account: a})
+		}
+		w.Account = a.ID
+		holder := holders[len(holders)-1]
+		holder.Wallets = append(holder.Wallets, w)
+	}
+	return holders, rows.Err()
+}
+
+// scanWallet reads walletColumns, after what stands before them, and gives the
+// time of the wallet's last entry.
+func scanWallet(row pgx.Row, w *ledger.Wallet, before ...any) (time.Time, error) {
+	var suspended int16
+	var entered int64
+	err := row.Scan(append(before, &w.Balance, &w.Held, &w.CreditLimit, &suspended, &w.MinAmount, &w.MaxAmount, &w.Caps.Daily, &w.Caps.Monthly,
+		&w.Spent.Day, &w.Spent.Today, &w.Spent.InMonth, &w.Version, blob(w.Head[:]), &entered)...)
+	w.Suspended = suspended != 0
+	if entered == 0 {
+		return time.Time{}, err
+	}
+	return fromMicro(entered), err
+}
+
+// settingsArgs are the columns of a wallet that the operator sets.
+func settingsArgs(s *ledger.Settings) []any {
+	return []any{int64(s.CreditLimit), flag(s.Suspended), int64(s.MinAmount), int64(s.MaxAmount), int64(s.Caps.Daily), int64(s.Caps.Monthly)}
+}
+
+func scanTransaction(row pgx.Row, t *ledger.Transaction) error {
+	var metadata string
+	var expiresIn, created int64
+	var expiresAt *int64
+	var final int16
+	err := row.Scan(blob(t.ID[:]), &t.Scope, &t.IdempotencyKey, blob(t.RequestHash[:]), &t.Kind, &t.Wallet.Account, &t.Wallet.Service,
+		&t.To.Account, &t.To.Service, &t.Amount, optional(t.Parent[:]), &expiresIn, &final, optional(t.Batch[:]), &t.Reference, &metadata,
+		&t.Rejection, &t.Moved, &t.Balance, &t.Held, &t.Available, &t.CapLeft.Daily, &t.CapLeft.Monthly, &t.Remaining, &expiresAt,
+		&t.Version, &t.ToVersion, &created)
+	if err != nil {
+		return err
+	}
+	t.Final, t.ExpiresIn = final != 0, time.Duration(expiresIn)*time.Second
+	t.ExpiresAt, t.CreatedAt = fromNull(expiresAt), fromMicro(created)
+	t.Metadata, err = decodeMetadata(metadata)
+	return err
+}
+
+func scanHold(row pgx.Row, h *ledger.Hold) error {
+	var created, expires int64
+	var closed *int64
+	err := row.Scan(blob(h.ID[:]), &h.Account, &h.Service, &h.Scope, &h.Key, &h.Reference, &h.State, &h.Amount, &h.Captured, &h.Remaining,
+		&created, &expires, &closed)
+	h.CreatedAt, h.ExpiresAt, h.ClosedAt = fromMicro(created), fromMicro(expires), fromNull(closed)
+	return err
+}
+
+func scanEntry(row pgx.Row, e *ledger.Entry) error {
+	var created int64
+	err := row.Scan(&e.Account, &e.Service, &e.Version, blob(e.Transaction[:]), &e.Amount, &e.Balance, &e.Held, &created, blob(e.Hash[:]))
+	e.CreatedAt = fromMicro(created)
+	return err
+}
+
+func scanEntryRow(row pgx.Row, e *engine.EntryRow) error { return scanEntry(row, &e.Entry) }
+
+func scanID(row pgx.Row, id *ledger.TransactionID) error { return row.Scan(blob(id[:])) }
+
+func scanRefund(row pgx.Row, r *engine.RefundRow) error { return row.Scan(blob(r.ID[:]), &r.Refunded) }
+
+// link gives entries the transactions that caused them.
+func link(entries []engine.EntryRow, causes []*ledger.Transaction) {
+	byID := make(map[ledger.TransactionID]*ledger.Transaction, len(causes))
+	for _, cause := range causes {
+		byID[cause.ID] = cause
+	}
+	for i := range entries {
+		entries[i].Cause = byID[entries[i].Transaction]
+	}
+}
+
+func scanKey(row pgx.Row, k *ledger.Key) error {
+	var scopes, networks string
+	var expires, revoked *int64
+	var created int64
+	err := row.Scan(&k.ID, blob(k.Digest[:]), &k.Last4, &k.Account, &scopes, &networks, &k.Caps.Daily, &k.Caps.Monthly,
+		&k.Spent.Day, &k.Spent.Today, &k.Spent.InMonth, &expires, &revoked, &created)
+	if err != nil {
+		return err
+	}
+	for scope := range strings.FieldsSeq(scopes) {
+		k.Scopes = append(k.Scopes, ledger.Scope(scope))
+	}
+	for network := range strings.FieldsSeq(networks) {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return fmt.Errorf("key %s: %w", k.ID, err)
+		}
+		k.AllowList = append(k.AllowList, prefix)
+	}
+	k.ExpiresAt, k.RevokedAt, k.CreatedAt = fromNull(expires), fromNull(revoked), fromMicro(created)
+	return nil
+}
+
+func keyArgs(k *ledger.Key) []any {
+	scopes := make([]string, len(k.Scopes))
+	for i, scope := range k.Scopes {
+		scopes[i] = string(scope)
+	}
+	networks := make([]string, len(k.AllowList))
+	for i, prefix := range k.AllowList {
+		networks[i] = prefix.String()
+	}
+	var owner *int32
+	if k.Account != ledger.Operator {
+		owner = (*int32)(&k.Account)
+	}
+	return []any{
+		k.ID, k.Digest[:], k.Last4, owner, strings.Join(scopes, " "), strings.Join(networks, " "),
+		int64(k.Caps.Daily), int64(k.Caps.Monthly), int64(k.Spent.Day), int64(k.Spent.Today), int64(k.Spent.InMonth),
+		toNull(k.ExpiresAt), toNull(k.RevokedAt), k.CreatedAt.UnixMicro(),
+	}
+}
+
+// encodeStates is the column of an account's charging states.
+func encodeStates(states []ledger.DeliveryState) string {
+	names := make([]string, len(states))
+	for i, state := range states {
+		names[i] = string(state)
+	}
+	return strings.Join(names, " ")
+}
+
+// encodeMetadata gives "" for no metadata, the usual case, to keep rows short.
+func encodeMetadata(m ledger.Metadata) (string, error) {
+	if len(m) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(m)
+	return string(text), err
+}
+
+func decodeMetadata(text string) (ledger.Metadata, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var m ledger.Metadata
+	err := json.Unmarshal([]byte(text), &m)
+	return m, err
+}
+
+func flag(set bool) int16 {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+func fromMicro(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func fromNull(us *int64) time.Time {
+	if us == nil {
+		return time.Time{}
+	}
+	return fromMicro(*us)
+}
+
+func toNull(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	us := t.UnixMicro()
+	return &us
+}
+
+// idArg is an id, or NULL for the zero one.
+func idArg(id *ledger.TransactionID) []byte {
+	if id.IsZero() {
+		return nil
+	}
+	return id[:]
+}
+
+func idList(ids []ledger.TransactionID) [][]byte {
+	list := make([][]byte, len(ids))
+	for i := range ids {
+		list[i] = ids[i][:]
+	}
+	return list
+}
+
+// blob takes a column of as many bytes as it has.
+type blob []byte
+
+// ScanBytes implements pgtype.BytesScanner, so that the bytes are copied once.
+func (b blob) ScanBytes(src []byte) error {
+	if copy(b, src) != len(b) || len(src) != len(b) {
+		return fmt.Errorf("%d bytes stand where %d belong", len(src), len(b))
+	}
+	return nil
+}
+
+// optional is a blob that stays as it is where the column is NULL.
+type optional []byte
+
+// ScanBytes implements pgtype.BytesScanner.
+func (o optional) ScanBytes(src []byte) error {
+	if src == nil {
+		return nil
+	}
+	return blob(o).ScanBytes(src)
+}
+
+// querier is what runs a query: a pool, a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
+// list reads the rows of a query, which names its own limit.
+func list[T any](ctx context.Context, q querier, scan func(pgx.Row, *T) error, query string, args ...any) ([]*T, error) {
+	return page(ctx, q, func(row pgx.Row, into **T) error {
+		*into = new(T)
+		return scan(row, *into)
+	}, query, args...)
+}
+
+// page is list for values.
+func page[T any](ctx context.Context, q querier, scan func(pgx.Row, *T) error, query string, args ...any) ([]T, error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scan)
+}
+
+// collect reads all rows, and closes them.
+func collect[T any](rows pgx.Rows, scan func(pgx.Row, *T) error) ([]T, error) {
+	defer rows.Close()
+	var found []T
+	for rows.Next() {
+		var row T
+		if err := scan(rows, &row); err != nil {
+			return nil, err
+		}
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
+
+// one reads the only row of a query. Where there is none, it gives missing.
+func one[T any](ctx context.Context, q querier, missing error, scan func(pgx.Row, *T) error, query string, args ...any) (*T, error) {
+	found, err := list(ctx, q, scan, query, args...)
+	if err == nil && len(found) == 0 {
+		err = missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+var errNoKey = error(ledger.Errorf(ledger.NotFound, "there is no such key"))

@@ -13,9 +13,6 @@ import (
 	"github.com/saldo-ledger/saldo/internal/store/storetest"
 )
 
-// value is a place for a value.
-func value[T any](v T) *T { return &v }
-
 func TestAccountsGetDefaults(t *testing.T) {
 	t.Parallel()
 	store, _ := newStore(t)
@@ -81,13 +78,13 @@ func TestUpdateAccount(t *testing.T) {
 		apply func(*ledger.Account)
 	}{
 		{engine.AccountChange{}, func(*ledger.Account) {}},
-		{engine.AccountChange{Name: value("changed")}, func(a *ledger.Account) { a.Name = "changed" }},
-		{engine.AccountChange{Status: value(ledger.Suspended)}, func(a *ledger.Account) { a.Status = ledger.Suspended }},
-		{engine.AccountChange{ExternalReference: value("crm-1")}, func(a *ledger.Account) { a.ExternalReference = "crm-1" }},
+		{engine.AccountChange{Name: new("changed")}, func(a *ledger.Account) { a.Name = "changed" }},
+		{engine.AccountChange{Status: new(ledger.Suspended)}, func(a *ledger.Account) { a.Status = ledger.Suspended }},
+		{engine.AccountChange{ExternalReference: new("crm-1")}, func(a *ledger.Account) { a.ExternalReference = "crm-1" }},
 		{engine.AccountChange{Metadata: ledger.Metadata{"a": "b"}}, func(a *ledger.Account) { a.Metadata = ledger.Metadata{"a": "b"} }},
-		{engine.AccountChange{TimeZone: value("Asia/Tokyo")}, func(a *ledger.Account) { a.TimeZone = "Asia/Tokyo" }},
+		{engine.AccountChange{TimeZone: new("Asia/Tokyo")}, func(a *ledger.Account) { a.TimeZone = "Asia/Tokyo" }},
 		{engine.AccountChange{ChargeOn: []ledger.DeliveryState{ledger.Unknown}}, func(a *ledger.Account) { a.ChargeOn = []ledger.DeliveryState{ledger.Unknown} }},
-		{engine.AccountChange{Status: value(ledger.Closed)}, func(a *ledger.Account) { a.Status = ledger.Closed }},
+		{engine.AccountChange{Status: new(ledger.Closed)}, func(a *ledger.Account) { a.Status = ledger.Closed }},
 	} {
 		change.apply(&want.Account)
 		got, err := e.UpdateAccount(ctx, 1, change.AccountChange)
@@ -124,12 +121,12 @@ func TestWalletSettings(t *testing.T) {
 		engine.WalletChange
 		apply func(*ledger.Settings)
 	}{
-		{engine.WalletChange{CreditLimit: value[ledger.Amount](5)}, func(s *ledger.Settings) { s.CreditLimit = 5 }},
-		{engine.WalletChange{Suspended: value(true)}, func(s *ledger.Settings) { s.Suspended = true }},
-		{engine.WalletChange{MinAmount: value[ledger.Amount](6)}, func(s *ledger.Settings) { s.MinAmount = 6 }},
-		{engine.WalletChange{MaxAmount: value[ledger.Amount](7)}, func(s *ledger.Settings) { s.MaxAmount = 7 }},
-		{engine.WalletChange{DailyCap: value[ledger.Amount](8)}, func(s *ledger.Settings) { s.Caps.Daily = 8 }},
-		{engine.WalletChange{MonthlyCap: value[ledger.Amount](9)}, func(s *ledger.Settings) { s.Caps.Monthly = 9 }},
+		{engine.WalletChange{CreditLimit: new(ledger.Amount(5))}, func(s *ledger.Settings) { s.CreditLimit = 5 }},
+		{engine.WalletChange{Suspended: new(true)}, func(s *ledger.Settings) { s.Suspended = true }},
+		{engine.WalletChange{MinAmount: new(ledger.Amount(6))}, func(s *ledger.Settings) { s.MinAmount = 6 }},
+		{engine.WalletChange{MaxAmount: new(ledger.Amount(7))}, func(s *ledger.Settings) { s.MaxAmount = 7 }},
+		{engine.WalletChange{DailyCap: new(ledger.Amount(8))}, func(s *ledger.Settings) { s.Caps.Daily = 8 }},
+		{engine.WalletChange{MonthlyCap: new(ledger.Amount(9))}, func(s *ledger.Settings) { s.Caps.Monthly = 9 }},
 		{engine.WalletChange{}, func(*ledger.Settings) {}},
 	} {
 		change.apply(&want.Settings)
@@ -142,8 +139,12 @@ func TestWalletSettings(t *testing.T) {
 
 	// What cannot be leaves it as it is.
 	for _, change := range []engine.WalletChange{
-		{CreditLimit: value[ledger.Amount](-1)}, {MinAmount: value[ledger.Amount](-1)}, {MaxAmount: value[ledger.Amount](-1)},
-		{DailyCap: value[ledger.Amount](-1)}, {MonthlyCap: value[ledger.Amount](-1)}, {MinAmount: value[ledger.Amount](2), MaxAmount: value[ledger.Amount](1)},
+		{CreditLimit: new(ledger.Amount(-1))},
+		{MinAmount: new(ledger.Amount(-1))},
+		{MaxAmount: new(ledger.Amount(-1))},
+		{DailyCap: new(ledger.Amount(-1))},
+		{MonthlyCap: new(ledger.Amount(-1))},
+		{MinAmount: new(ledger.Amount(2)), MaxAmount: new(ledger.Amount(1))},
 	} {
 		_, err := e.UpdateWallet(ctx, sms(1), change)
 		wantCode(t, err, ledger.InvalidRequest)
@@ -156,11 +157,11 @@ func TestWalletSettings(t *testing.T) {
 		_, _, err = e.PutWallet(ctx, sms(1), settings)
 		wantCode(t, err, ledger.InvalidRequest)
 	}
-	_, err = e.UpdateWallet(ctx, sms(1), engine.WalletChange{CreditLimit: value(ledger.MaxAmount)})
+	_, err = e.UpdateWallet(ctx, sms(1), engine.WalletChange{CreditLimit: new(ledger.MaxAmount)})
 	wantCode(t, err, ledger.AmountOutOfRange)
 	same(store.Holder(ctx, 1))
 	for _, ref := range []ledger.WalletRef{sms(9), {Account: 1, Service: "fax"}} {
-		_, err = e.UpdateWallet(ctx, ref, engine.WalletChange{Suspended: value(true)})
+		_, err = e.UpdateWallet(ctx, ref, engine.WalletChange{Suspended: new(true)})
 		wantCode(t, err, ledger.NotFound)
 	}
 	_, err = e.UpdateWallet(ctx, ledger.WalletRef{Account: 1, Service: "Not A Name"}, engine.WalletChange{})
@@ -251,7 +252,7 @@ func TestDaysOfAKey(t *testing.T) {
 	store, _ := newStore(t)
 	clock := storetest.NewClock(time.Date(2026, 1, 31, 18, 0, 0, 0, time.UTC)) // February in Vietnam
 	e := start(t, store, engine.Options{Clock: clock.Now}, 1)
-	_, err := e.UpdateAccount(ctx, 1, engine.AccountChange{TimeZone: value("Asia/Ho_Chi_Minh")})
+	_, err := e.UpdateAccount(ctx, 1, engine.AccountChange{TimeZone: new("Asia/Ho_Chi_Minh")})
 	noError(t, err)
 	check(t, "today", []ledger.Day{e.Today("Asia/Ho_Chi_Minh"), e.Today(""), e.Today("no zone at all")}, []ledger.Day{20260201, 20260131, 20260131})
 	check(t, "now", e.Now(), clock.Now())

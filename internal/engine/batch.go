@@ -66,7 +66,7 @@ func (e *Engine) postAtomic(ctx context.Context, requests []ledger.Request, resu
 			results[i].Err = ledger.Errorf(ledger.InvalidRequest, "the idempotency key stands twice in the batch")
 		}
 		if results[i].Err != nil {
-			return onlyFailure(results, i), nil
+			return onlyFailure(results, i), nil //nolint:nilerr // It stands in its result.
 		}
 		seen[requests[i].IdempotencyKey] = true
 	}

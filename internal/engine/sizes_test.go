@@ -142,6 +142,7 @@ func (r random) request(keys int) ledger.Request {
 	case ledger.Refund:
 		q.Amount %= 9
 		q.Wallet, q.Parent = ledger.WalletRef{}, paid
+	default:
 	}
 	return q
 }

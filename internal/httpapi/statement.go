@@ -148,12 +148,13 @@ func (s *server) streamStatement(w http.ResponseWriter, r *http.Request, stateme
 		return nil
 	}
 	out := newOutflow(w, http.NewResponseController(w), s.limits.idle)
-	if err := s.writeRows(r, out, open(out), statement, query); err != nil {
-		// The reply has begun, so that it cannot become a problem. A client that
-		// is still there sees the connection break, and a file without its last row.
+	err := s.writeRows(r, out, open(out), statement, query)
+	if err != nil && out.pieces.begun {
+		// It is too late for a problem. A client that is still there sees the
+		// connection break, and a file without its last row.
 		panic(http.ErrAbortHandler)
 	}
-	return nil
+	return err
 }
 
 func (s *server) writeRows(r *http.Request, out *outflow, to rowWriter, statement *engine.Statement, query *statementQuery) error {

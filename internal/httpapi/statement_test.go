@@ -368,6 +368,8 @@ func TestStatementFailsInTheMiddle(t *testing.T) {
 	if log := h.log.String(); !strings.Contains(log, "request failed") {
 		t.Errorf("the log says %s", log)
 	}
+	// One that cannot even begin is a problem like any other.
+	wantProblem(t, h.do("GET", statementPath+"?format=csv", "", as(h.root)), ledger.Internal)
 }
 
 // A client that takes nothing any more is given up.

@@ -102,9 +102,10 @@ func (s *server) postLines(ctx context.Context, out *outflow, key *ledger.Key, c
 // answered with the reason.
 func (s *server) breakOff(ctx context.Context, out *outflow, in *lines, reason error) {
 	result := engine.Result{Err: reason}
-	if newEncoder(out).Encode(s.showResult(ctx, in.next(), &result)) == nil {
-		out.send() //nolint:errcheck // A client that went away cannot be told so.
+	if err := newEncoder(out).Encode(s.showResult(ctx, in.next(), &result)); err != nil {
+		return
 	}
+	out.send() //nolint:errcheck // A client that went away cannot be told so.
 }
 
 // lines reads a stream ahead, as far as one chunk may go.
@@ -275,9 +276,11 @@ type pieces struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	idle    time.Duration
+	begun   bool // some of the reply is on its way
 }
 
 func (p *pieces) Write(text []byte) (written int, err error) {
+	p.begun = true
 	for len(text) > 0 && err == nil {
 		var n int
 		p.moveDeadline()

@@ -48,6 +48,8 @@ func TestDeliveryReportValidate(t *testing.T) {
 		{"of the system", report{"msg-1", ledger.Delivered, ledger.System}, "account must be between 1 and 2147483647"},
 		{"of no state", report{"msg-1", "", 7}, `"" is not a state of a message (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)`},
 		{"of another state", report{"msg-1", "SENT", 7}, `"SENT" is not a state`},
+		// Of a caller's text, 40 bytes come back.
+		{"of a state that is just told", report{"msg-1", ledger.DeliveryState(strings.Repeat("S", 40)), 7}, `"` + strings.Repeat("S", 40) + `" is not a state`},
 		{"of a long state", report{"msg-1", ledger.DeliveryState(strings.Repeat("S", 41)), 7}, `"` + strings.Repeat("S", 40) + `…" is not a state`},
 		// What is wrong first is told first.
 		{"of nothing at all", report{Account: -1}, "reference must"},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type contract struct {
 
 var loadContract = sync.OnceValues(func() (*contract, error) {
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
 	document, err := openapi3.NewLoader().LoadFromData(api.Document)
 	if err != nil {
 		return nil, err
@@ -53,8 +56,8 @@ func options() *openapi3filter.Options {
 }
 
 // judge checks an exchange against the contract. A request that breaks it must
-// be refused. id is the operation,
-// "" where the contract has none at this path with this method.
+// be refused, or the part of it that does. id is the operation, "" where the
+// contract has none at this path with this method.
 func (c *contract) judge(r *http.Request, body []byte, reply saldotest.Reply) (id string, err error) {
 	// The router compares the path with the server's, which is "/".
 	request := r.Clone(r.Context())
@@ -71,7 +74,7 @@ func (c *contract) judge(r *http.Request, body []byte, reply saldotest.Reply) (i
 	}
 	input := &openapi3filter.RequestValidationInput{Request: request, PathParams: parameters, Route: route, Options: options()}
 	requestErr := openapi3filter.ValidateRequest(r.Context(), input)
-	if reply.Status >= 400 {
+	if reply.Status >= 400 || strings.Contains(reply.Body, `"code":"invalid_request"`) {
 		requestErr = nil
 	}
 	response := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: reply.Status, Header: reply.Header, Options: options()}
@@ -80,7 +83,79 @@ func (c *contract) judge(r *http.Request, body []byte, reply saldotest.Reply) (i
 	if reply.Status >= 400 {
 		responseErr = errors.Join(responseErr, c.judgeProblem(route.Path, reply))
 	}
-	return route.Operation.OperationID, errors.Join(requestErr, responseErr)
+	return route.Operation.OperationID, errors.Join(requestErr, responseErr, c.judgeLines(route.Operation.OperationID, reply))
+}
+
+// judgeLines checks each line of a reply that has JSON on lines, of which the
+// contract can only say in words what they are.
+func (c *contract) judgeLines(id string, reply saldotest.Reply) error {
+	if reply.Header.Get("Content-Type") != "application/x-ndjson" {
+		return nil
+	}
+	name := map[string]string{"postBatch": "BatchItem", "getStatement": "StatementRow"}[id]
+	if name == "" {
+		return fmt.Errorf("%s answers with lines", id)
+	}
+	for line := range strings.Lines(reply.Body) {
+		var value map[string]any
+		if err := decodeJSON(line, &value); err != nil {
+			return err
+		}
+		if kind := value["type"]; name == "StatementRow" && (kind == "opening" || kind == "closing") {
+			delete(value, "created_at") // only where the range has an end there
+			if _, ok := value["balance"].(string); !ok || len(value) != 2 {
+				return fmt.Errorf("an end of a statement is %s", line)
+			}
+			continue
+		}
+		schema := c.document.Components.Schemas[name].Value
+		if err := schema.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.MultiErrors()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// samples are the paths of the contract with values in the place of their
+// parameters, in order.
+func (c *contract) samples() []string {
+	fill := strings.NewReplacer("{account}", "1042", "{wallet}", "sms", "{key}", "OLD", "{id}", "5c146b14-3c52-8afd-938a-375d0df1fbf6")
+	var paths []string
+	for path := range c.document.Paths.Map() {
+		paths = append(paths, fill.Replace(path))
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// allowed are the methods that the contract has for a path, in the order in
+// which the server lists them. Of /v1/holds/settle they are those of
+// /v1/holds/{id} too, because it could be the id of one.
+func (c *contract) allowed(path string) []string {
+	methods := map[string]bool{}
+	for template, item := range c.document.Paths.Map() {
+		if !matches(template, path) {
+			continue
+		}
+		for method := range item.Operations() {
+			methods[method] = true
+		}
+	}
+	methods["HEAD"] = methods["GET"]
+	var list []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		if methods[method] {
+			list = append(list, method)
+		}
+	}
+	return list
+}
+
+// matches tells whether a path is one of a template, such as /v1/keys/{key}.
+func matches(template, path string) bool {
+	return slices.EqualFunc(strings.Split(template, "/"), strings.Split(path, "/"), func(of, part string) bool {
+		return of == part || strings.HasPrefix(of, "{")
+	})
 }
 
 // judgeUnknown checks the reply at a path or to a method that is not in the
@@ -150,8 +225,9 @@ type judged struct {
 	contract *contract
 	next     http.RoundTripper
 
-	mu   sync.Mutex
-	seen map[string]map[int]int // operation, status
+	mu    sync.Mutex
+	seen  map[string]map[int]int // operation, status
+	codes map[string]bool        // of errors, also of one among many
 }
 
 func newJudged(t *testing.T, next http.RoundTripper) *judged {
@@ -160,7 +236,7 @@ func newJudged(t *testing.T, next http.RoundTripper) *judged {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &judged{t: t, contract: c, next: next, seen: map[string]map[int]int{}}
+	return &judged{t: t, contract: c, next: next, seen: map[string]map[int]int{}, codes: map[string]bool{}}
 }
 
 // RoundTrip makes an exchange and judges it.
@@ -188,6 +264,9 @@ func (j *judged) RoundTrip(r *http.Request) (*http.Response, error) {
 		j.seen[id] = map[int]int{}
 	}
 	j.seen[id][reply.Status]++
+	for _, match := range coded.FindAllStringSubmatch(reply.Body, -1) {
+		j.codes[match[1]] = true
+	}
 	return &http.Response{
 		StatusCode: reply.Status, Header: reply.Header, Request: r, ContentLength: int64(len(reply.Body)),
 		Body: io.NopCloser(strings.NewReader(reply.Body)),
@@ -205,6 +284,22 @@ func (j *judged) missing() []string {
 		}
 	}
 	return missing
+}
+
+// coded finds the codes of problems and of rejected transactions.
+var coded = regexp.MustCompile(`"(?:code|rejection)":"([a-z_]+)"`)
+
+// unseen are the codes of errors that no reply has had. It does not miss those
+// of a server that is overrun or fails, which tests of their own make happen.
+func (j *judged) unseen() []string {
+	elsewhere := []string{"rate_limited", "overloaded", "outcome_unknown", "internal_error"}
+	var unseen []string
+	for _, value := range j.contract.document.Components.Schemas["ErrorCode"].Value.Enum {
+		if code, ok := value.(string); !ok || !j.codes[code] && !slices.Contains(elsewhere, code) {
+			unseen = append(unseen, fmt.Sprint(value))
+		}
+	}
+	return unseen
 }
 
 func clip(text string) string {
@@ -229,6 +324,14 @@ func TestJudge(t *testing.T) {
 	)
 	plain := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}
 	details := http.Header{"Content-Type": {"application/problem+json"}}
+	lines := http.Header{"Content-Type": {"application/x-ndjson"}}
+	const (
+		statement = "/v1/accounts/1/wallets/sms/statement?format=ndjson"
+		ends      = `{"type":"opening","balance":"0"}` + "\n" + `{"type":"closing","balance":"0","created_at":"2026-11-01T00:00:00.000000Z"}` + "\n"
+		batch     = `{"transactions":[{"idempotency_key":"k","type":"charge","amount":1}]}`
+		failed    = `{"posted":0,"rejected":0,"failed":1,"items":[{"index":0,"outcome":"failed","error":` +
+			`{"type":"urn:saldo:problem:invalid_request","title":"Bad Request","status":400,"code":"invalid_request","detail":"x"}}]}`
+	)
 	for _, test := range []struct {
 		name, method, path, request string
 		status                      int
@@ -259,6 +362,13 @@ func TestJudge(t *testing.T) {
 		{"Retry-After missing", "GET", "/v1/accounts/1", ``, 429, details, strings.NewReplacer("not_found", "rate_limited", "404", "429", "Not Found", "Too Many Requests").Replace(problem), false},
 		{"right unknown path", "GET", "/nowhere", ``, 404, details, problem, true},
 		{"redirect", "GET", "/nowhere", ``, 307, plain, ``, false},
+		{"right lines", "GET", statement, ``, 200, lines, ends, true},
+		{"row with members missing", "GET", statement, ``, 200, lines, ends + `{"type":"charge","balance":"1"}`, false},
+		{"end without a balance", "GET", statement, ``, 200, lines, `{"type":"opening"}`, false},
+		{"end with more", "GET", statement, ``, 200, lines, `{"type":"closing","balance":"1","held":"0"}`, false},
+		{"no lines", "GET", statement, ``, 200, lines, `[]`, false},
+		{"part refused", "POST", "/v1/transactions/batch", batch, 200, plain, failed, true},
+		{"part not refused", "POST", "/v1/transactions/batch", batch, 200, plain, strings.ReplaceAll(failed, "invalid_request", "forbidden"), false},
 		{"without a body", "DELETE", "/v1/keys/A", ``, 204, http.Header{}, ``, true},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), test.method, "http://saldo"+test.path, http.NoBody)

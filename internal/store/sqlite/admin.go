@@ -14,6 +14,12 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
+//nolint:gosec // The parts are constants.
+var (
+	insertWallet = "INSERT INTO wallets " + values("account_id, service, "+walletColumns)
+	insertKey    = "INSERT INTO keys " + values(strings.Replace(keyColumns, "coalesce(account_id, 0)", "account_id", 1))
+)
+
 func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
 	metadata, err := encodeMetadata(holder.Metadata)
 	if err != nil {
@@ -77,7 +83,7 @@ func (t *tx) UpdateAccount(ctx context.Context, a *ledger.Account) error {
 func (t *tx) InsertWallet(ctx context.Context, w *ledger.Wallet) error {
 	args := append([]any{int64(w.Account), string(w.Service), int64(w.Balance), int64(w.Held)}, settingsArgs(&w.Settings)...)
 	args = append(args, int64(w.Spent.Day), int64(w.Spent.Today), int64(w.Spent.InMonth), w.Version, w.Head[:])
-	_, err := t.conn.ExecContext(ctx, "INSERT INTO wallets "+values("account_id, service, "+walletColumns), args...)
+	_, err := t.conn.ExecContext(ctx, insertWallet, args...)
 	return err
 }
 
@@ -89,7 +95,7 @@ func (t *tx) UpdateWallet(ctx context.Context, ref ledger.WalletRef, settings *l
 }
 
 func (t *tx) InsertKey(ctx context.Context, key *ledger.Key) error {
-	_, err := t.conn.ExecContext(ctx, "INSERT INTO keys "+values(strings.Replace(keyColumns, "coalesce(account_id, 0)", "account_id", 1)), keyArgs(key)...)
+	_, err := t.conn.ExecContext(ctx, insertKey, keyArgs(key)...)
 	return taken(err, map[string]string{
 		"keys.id":     fmt.Sprintf("key %s exists already", key.ID),
 		"keys.digest": "this pair of id and secret reads the same as that of another key",

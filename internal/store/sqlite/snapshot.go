@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -120,7 +121,7 @@ func (s *snapshot) Holds(ctx context.Context, after *ledger.Hold, limit int) ([]
 	for i := range holds {
 		at[holds[i].ID] = &holds[i]
 	}
-	between := append(from, holdPlace(&holds[len(holds)-1].Hold)...)
+	between := slices.Concat(from, holdPlace(&holds[len(holds)-1].Hold))
 	// First those that placed the holds, then what was done to them, in its order.
 	for _, which := range []string{"t.id = h.id", "t.parent = h.id"} {
 		about, err := page(ctx, s.tx, scanTransaction, "SELECT "+of("t", transactionColumns)+

@@ -40,6 +40,7 @@ func (s *Store) Usage(ctx context.Context, query engine.UsageQuery) ([]engine.Us
 		return nil, err
 	}
 	by := usageColumns[query.By]
+	//nolint:gosec // The parts are columns that stand above.
 	text := "SELECT " + by + `, a.currency,
 		sum(t.kind <> 'refund'), ` + sumOf("CASE WHEN t.kind <> 'refund' THEN t.moved ELSE 0 END") + `,
 		sum(t.kind = 'refund'), ` + sumOf("CASE WHEN t.kind = 'refund' THEN t.moved ELSE 0 END") + `

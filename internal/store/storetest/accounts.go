@@ -286,8 +286,14 @@ func testWallets(s *suite) {
 	check(s, "account", s.holder(7), want)
 
 	for _, settings := range []ledger.Settings{
-		{CreditLimit: 1}, {Suspended: true}, {MinAmount: 2}, {MaxAmount: 3}, {Caps: ledger.Caps{Daily: 4}}, {Caps: ledger.Caps{Monthly: 5}},
-		{}, everySetting(7),
+		{CreditLimit: 1},
+		{Suspended: true},
+		{MinAmount: 2},
+		{MaxAmount: 3},
+		{Caps: ledger.Caps{Daily: 4}},
+		{Caps: ledger.Caps{Monthly: 5}},
+		{},
+		everySetting(7),
 	} {
 		s.write(func(tx engine.Tx) error {
 			return tx.UpdateWallet(s.Context(), ledger.WalletRef{Account: 7, Service: "a_b"}, &settings)

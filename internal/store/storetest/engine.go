@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -253,7 +254,7 @@ func testHotHolds(s *suite) {
 	s.posted(engines(0), topUp("fill", 7, 10))
 	var outcomes tally
 	atOnce(callers, func(i int) {
-		key := fmt.Sprint(i)
+		key := strconv.Itoa(i)
 		request := charge("charge-"+key, 7, 1)
 		if i%3 > 0 {
 			request = place("hold-"+key, 7, 1)

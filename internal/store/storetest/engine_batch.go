@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -98,7 +99,7 @@ func testBatchSizes(s *suite) {
 	s.insert(account(7))
 	var requests []ledger.Request
 	for i := range engine.MaxBatch + 1 {
-		requests = append(requests, topUp(fmt.Sprint(i), 7, 1))
+		requests = append(requests, topUp(strconv.Itoa(i), 7, 1))
 	}
 	for _, atomic := range []bool{false, true} {
 		for _, wrong := range [][]ledger.Request{nil, requests} {

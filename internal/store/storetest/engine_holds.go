@@ -110,8 +110,10 @@ func testExtend(s *suite) {
 		by   time.Duration
 		want time.Duration // after the start
 	}{
-		{"shorter", time.Second, time.Hour}, {"the-same", 59 * time.Minute, time.Hour},
-		{"longer", 59*time.Minute + time.Second, time.Hour + time.Second}, {"longest", ledger.MaxExpiresIn, ledger.MaxExpiresIn + time.Minute},
+		{"shorter", time.Second, time.Hour},
+		{"the-same", 59 * time.Minute, time.Hour},
+		{"longer", 59*time.Minute + time.Second, time.Hour + time.Second},
+		{"longest", ledger.MaxExpiresIn, ledger.MaxExpiresIn + time.Minute},
 	} {
 		tx := s.posted(e, extend(step.key, idOf("a"), step.by))
 		check(s, step.key+": expiry", tx.ExpiresAt, start.Add(step.want))

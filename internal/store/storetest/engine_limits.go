@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -14,9 +15,6 @@ func (s *suite) set(e *engine.Engine, account ledger.AccountID, change engine.Wa
 	must[*ledger.Holder](s)(e.UpdateWallet(s.Context(), sms(account), change))
 }
 
-// value is a place for a value.
-func value[T any](v T) *T { return &v }
-
 // However many spend at once, neither the wallet's caps nor those of a key are passed.
 func testCapsAtOnce(s *suite) {
 	engines := s.engines(timed(NewClock(start)))
@@ -28,8 +26,8 @@ func testCapsAtOnce(s *suite) {
 	for id := range ledger.AccountID(3) {
 		s.posted(engines(0), topUp(fmt.Sprint("fill", id), 7+id, 1000))
 	}
-	s.set(engines(0), 8, engine.WalletChange{DailyCap: value[ledger.Amount](13)})
-	s.set(engines(0), 9, engine.WalletChange{MonthlyCap: value[ledger.Amount](11), DailyCap: value[ledger.Amount](500)})
+	s.set(engines(0), 8, engine.WalletChange{DailyCap: new(ledger.Amount(13))})
+	s.set(engines(0), 9, engine.WalletChange{MonthlyCap: new(ledger.Amount(11)), DailyCap: new(ledger.Amount(500))})
 	const callers = 30
 	var one, eight, nine tally
 	atOnce(callers, func(i int) {
@@ -68,7 +66,7 @@ func testKeyCapOverWallets(s *suite) {
 	const callers = 32
 	var outcomes tally
 	atOnce(callers, func(i int) {
-		tx, _ := s.post(engines(i), withKey("both", charge(fmt.Sprint(i), ledger.AccountID(7+i/2%2), 1)))
+		tx, _ := s.post(engines(i), withKey("both", charge(strconv.Itoa(i), ledger.AccountID(7+i/2%2), 1)))
 		outcomes.add(tx.Rejection)
 	})
 	check(s, "outcomes", outcomes.counts, map[ledger.Code]int{"": 10, ledger.SpendCapReached: callers - 10})
@@ -83,7 +81,7 @@ func testCapCounts(s *suite) {
 	s.insert(account(7))
 	s.posted(e, topUp("fill", 7, 1000))
 	s.insertKeys(key("capped", func(k *ledger.Key) { k.Caps = ledger.Caps{Daily: 80} }))
-	s.set(e, 7, engine.WalletChange{DailyCap: value[ledger.Amount](100), MonthlyCap: value[ledger.Amount](500)})
+	s.set(e, 7, engine.WalletChange{DailyCap: new(ledger.Amount(100)), MonthlyCap: new(ledger.Amount(500))})
 	for _, step := range []struct {
 		request       ledger.Request
 		rejection     ledger.Code
@@ -135,7 +133,7 @@ func testCapPeriods(s *suite) {
 		key("operators", func(k *ledger.Key) { k.Account, k.Caps = ledger.Operator, ledger.Caps{Daily: 1000} }),
 	)
 	s.posted(e, topUp("fill", 7, 1000))
-	s.set(e, 7, engine.WalletChange{DailyCap: value[ledger.Amount](10), MonthlyCap: value[ledger.Amount](25)})
+	s.set(e, 7, engine.WalletChange{DailyCap: new(ledger.Amount(10)), MonthlyCap: new(ledger.Amount(25))})
 	counted := func(what string, wallet, own, operators ledger.Spent) {
 		s.Helper()
 		check(s, what+": wallet", s.wallet(7).Spent, wallet)
@@ -180,7 +178,7 @@ func testCapPeriods(s *suite) {
 	counted("a month later", spent(20260301, 2, 2), spent(20260203, 0, 0), spent(20260301, 0, 0))
 
 	// Another zone is in force for the next request, and a day before the one that is counted begins nothing.
-	must[*ledger.Holder](s)(e.UpdateAccount(s.Context(), 7, engine.AccountChange{TimeZone: value("Pacific/Honolulu")}))
+	must[*ledger.Holder](s)(e.UpdateAccount(s.Context(), 7, engine.AccountChange{TimeZone: new("Pacific/Honolulu")}))
 	s.posted(e, charge("o", 7, 8))
 	s.rejected(e, charge("p", 7, 1), ledger.SpendCapReached)
 	counted("in Hawaii", spent(20260301, 10, 10), spent(20260203, 0, 0), spent(20260301, 0, 0))
@@ -198,7 +196,7 @@ func testWalletSettings(s *suite) {
 		s.posted(e, place("hold-"+name, 7, 10))
 	}
 	s.posted(e, charge("charge", 7, 10))
-	s.set(e, 7, engine.WalletChange{Suspended: value(true)})
+	s.set(e, 7, engine.WalletChange{Suspended: new(true)})
 	s.rejected(e, charge("s-charge", 7, 1), ledger.WalletNotActive)
 	s.rejected(e, place("s-hold", 7, 1), ledger.WalletNotActive)
 	s.rejected(e, transfer("s-out", sms(7), voip, 1), ledger.WalletNotActive)
@@ -213,7 +211,7 @@ func testWalletSettings(s *suite) {
 	s.posted(e, topUp("fill-8", 8, 5))
 	s.posted(e, transfer("s-in", sms(8), sms(7), 5))
 	check(s, "wallet", money(s.wallet(7)), [3]int64{100 - 10 - 10 + 1 + 1 - 1 + 5, 10, 5 + 6})
-	s.set(e, 7, engine.WalletChange{Suspended: value(false), MinAmount: value[ledger.Amount](5), MaxAmount: value[ledger.Amount](20)})
+	s.set(e, 7, engine.WalletChange{Suspended: new(false), MinAmount: new(ledger.Amount(5)), MaxAmount: new(ledger.Amount(20))})
 	for i, step := range []struct {
 		amount ledger.Amount
 		code   ledger.Code
@@ -248,22 +246,22 @@ func testAccountStatus(s *suite) {
 	s.posted(e, topUp("fill", 7, 100))
 	s.posted(e, place("hold", 7, 10))
 	s.posted(e, place("other", 7, 10))
-	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Status: value(ledger.Suspended)}))
+	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Status: new(ledger.Suspended)}))
 	s.rejected(e, charge("a", 7, 1), ledger.AccountNotActive)
 	s.rejected(e, place("b", 7, 1), ledger.AccountNotActive)
 	s.rejected(e, extend("c", idOf("hold"), 2*time.Hour), ledger.AccountNotActive)
 	s.rejected(e, capture("d", idOf("hold"), 11), ledger.AccountNotActive)
-	_, err := e.UpdateAccount(ctx, 7, engine.AccountChange{Status: value(ledger.Closed)})
+	_, err := e.UpdateAccount(ctx, 7, engine.AccountChange{Status: new(ledger.Closed)})
 	wantCode(s, "closing with open holds", err, ledger.Conflict)
 	check(s, "status", s.holder(7).Status, ledger.Suspended)
-	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Name: value("changed")})) // which holds do not hinder
+	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Name: new("changed")})) // which holds do not hinder
 	s.posted(e, part("e", idOf("hold"), 9))
 	s.posted(e, release("f", idOf("hold")))
-	_, err = e.UpdateAccount(ctx, 7, engine.AccountChange{Status: value(ledger.Closed)})
+	_, err = e.UpdateAccount(ctx, 7, engine.AccountChange{Status: new(ledger.Closed)})
 	wantCode(s, "closing with an open hold", err, ledger.Conflict)
 	clock.Pass(2 * time.Hour)
 	check(s, "expired on a suspended account", must[int](s)(e.Sweep(ctx)), 1)
-	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Status: value(ledger.Closed)}))
+	must[*ledger.Holder](s)(e.UpdateAccount(ctx, 7, engine.AccountChange{Status: new(ledger.Closed)}))
 	for i, r := range []ledger.Request{topUp("g", 7, 1), charge("h", 7, 1), place("i", 7, 1), refund("j", idOf("e"), 1)} {
 		tx := s.rejected(e, r, ledger.AccountNotActive)
 		check(s, fmt.Sprint("balance ", i), tx.Balance, ledger.Amount(91))

@@ -270,8 +270,12 @@ func testUsageOfEngine(s *suite) {
 	newYork := must[*time.Location](s)(e.Zone("America/New_York"))
 	first, last := all[0].CreatedAt, all[len(all)-1].CreatedAt
 	ranges := [][2]time.Time{
-		{first, last.Add(time.Microsecond)}, {first.AddDate(0, 0, -2), last.AddDate(0, 0, 2)}, {first, last},
-		{all[40].CreatedAt, all[90].CreatedAt}, {all[90].CreatedAt, all[90].CreatedAt.Add(time.Microsecond)}, {last.Add(time.Microsecond), last.AddDate(0, 0, 1)},
+		{first, last.Add(time.Microsecond)},
+		{first.AddDate(0, 0, -2), last.AddDate(0, 0, 2)},
+		{first, last},
+		{all[40].CreatedAt, all[90].CreatedAt},
+		{all[90].CreatedAt, all[90].CreatedAt.Add(time.Microsecond)},
+		{last.Add(time.Microsecond), last.AddDate(0, 0, 1)},
 	}
 	for _, between := range ranges {
 		for _, by := range []engine.Grouping{engine.ByDay, engine.ByAccount, engine.ByWallet, engine.ByKind} {

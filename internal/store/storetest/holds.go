@@ -185,14 +185,31 @@ func testHoldsByReference(s *suite) {
 	add("unusual", unusualText[0], 7, 0, ledger.HoldOpen)
 
 	wanted := []engine.HoldReference{
-		{Account: 7, Reference: "m"}, {Account: 8, Reference: "m"}, {Reference: "m"}, {Account: 9, Reference: "m"}, {Reference: "none"},
-		{Account: 7, Reference: ""}, {Reference: ""}, {Reference: "M"}, {Account: 7, Reference: "m "}, {Reference: unusualText[0]}, {Account: 7, Reference: "m"},
+		{Account: 7, Reference: "m"},
+		{Account: 8, Reference: "m"},
+		{Reference: "m"},
+		{Account: 9, Reference: "m"},
+		{Reference: "none"},
+		{Account: 7, Reference: ""},
+		{Reference: ""},
+		{Reference: "M"},
+		{Account: 7, Reference: "m "},
+		{Reference: unusualText[0]},
+		{Account: 7, Reference: "m"},
 	}
 	of7 := []string{"open", "oldest open", "latest closed", "released", "older closed"}
 	want := [][]string{
-		of7, {"other's", "other's closed"},
+		of7,
+		{"other's", "other's closed"},
 		{"other's", "open", "oldest open", "other's closed", "latest closed", "released", "older closed"},
-		{}, {}, {}, {}, {"upper case"}, {"space"}, {"unusual"}, of7,
+		{},
+		{},
+		{},
+		{},
+		{"upper case"},
+		{"space"},
+		{"unusual"},
+		of7,
 	}
 	for range 2 {
 		for _, limit := range []int{100, 7, 3, 1} {
@@ -213,14 +230,13 @@ func testDueHolds(s *suite) {
 	store := s.open()
 	s.insert(account(7), account(8))
 	names := map[ledger.TransactionID]string{}
-	for i, after := range []time.Duration{5, 3, 1, 2, 4, 0} {
-		name := fmt.Sprint("due after ", int(after))
-		h := hold(name, func(h *ledger.Hold) {
-			h.ExpiresAt, h.Account = start.Add(after*time.Microsecond), ledger.AccountID(7+i%2)
-		})
+	for i, after := range []int{5, 3, 1, 2, 4, 0} {
+		name := fmt.Sprint("due after ", after)
+		expires := start.Add(time.Duration(after) * time.Microsecond)
+		h := hold(name, func(h *ledger.Hold) { h.ExpiresAt, h.Account = expires, ledger.AccountID(7+i%2) })
 		names[h.ID] = name
 		s.appendHolds(h, hold("closed "+name, func(h *ledger.Hold) {
-			h.ExpiresAt, h.State, h.Remaining, h.ClosedAt = start.Add(after*time.Microsecond), ledger.HoldReleased, 0, start
+			h.ExpiresAt, h.State, h.Remaining, h.ClosedAt = expires, ledger.HoldReleased, 0, start
 		}))
 	}
 	want := []string{}

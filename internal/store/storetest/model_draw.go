@@ -97,6 +97,7 @@ func drawRequest(t *rapid.T, earlier []ledger.Request) ledger.Request {
 		if rapid.Bool().Draw(t, "all of it") {
 			r.Amount = 0
 		}
+	default:
 	}
 	drawScope(t, &r)
 	return r

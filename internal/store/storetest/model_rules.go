@@ -75,6 +75,7 @@ func (m *model) parentFailure(r *ledger.Request) ledger.Code {
 		if charge.Rejection != "" || charge.Kind != ledger.Charge && charge.Kind != ledger.Capture {
 			return ledger.Conflict
 		}
+	default:
 	}
 	return ""
 }
@@ -211,6 +212,7 @@ func (m *model) post(tx *ledger.Transaction, do *move) {
 			}[tx.Kind]
 		}
 		m.money.holds[tx.Parent] = h
+	default:
 	}
 }
 

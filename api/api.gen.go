@@ -1078,7 +1078,7 @@ type SettledReport struct {
 	// Reference The reference of the report.
 	Reference string `json:"reference"`
 
-	// Status The state of a message, in the words of SMPP. All but `ENROUTE` are final.
+	// Status The status of the report, also where it is not one of the states and the report failed.
 	Status DeliveryState `json:"status"`
 
 	// Outcome What came of a delivery report. Its hold is `captured` or `released` by it; it was that already by another request (`already_captured`, `already_released`); it stays open, `waiting` for a final state; or it had `expired` before the report came, and nothing is charged. No hold has the reference (`unknown_reference`), or several have it and nothing is done (`ambiguous_reference`). With `failed`, the error says why.

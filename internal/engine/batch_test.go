@@ -81,19 +81,19 @@ func TestBatchSizeCountsPostings(t *testing.T) {
 	seen := &observer{}
 	e := start(t, gate, engine.Options{BatchSize: 5, Observer: seen}, 1)
 	recorder.taken()
-	var one outcome
+	var one [3]outcome
 	var b [5]batched
 	var failed error
 	storetest.Queue(e, gate,
-		posting(e, topUp("first", 1, 1), &one),
+		posting(e, topUp("first", 1, 1), &one[0]),
 		batching(e, &b[0], false, topUps("a", 3)...),
 		batching(e, &b[1], true, topUps("b", 4)...),
 		batching(e, &b[2], false, topUps("c", 5)...),
-		posting(e, topUp("d", 1, 1), &one),
+		posting(e, topUp("d", 1, 1), &one[1]),
 		func() { failed = setStatus(e, 1, ledger.Active) }, // takes a place, too
 		batching(e, &b[3], true, topUps("e", 2)...),
 		batching(e, &b[4], true, topUps("f", 1)...),
-		posting(e, topUp("g", 1, 1), &one),
+		posting(e, topUp("g", 1, 1), &one[2]),
 	)
 	noError(t, failed)
 	check(t, "writes", recorder.taken(), [][]string{

@@ -80,6 +80,9 @@ func (s *server) UpdateAccount(w http.ResponseWriter, r *http.Request, account a
 		if err != nil {
 			return err
 		}
+		if body.TimeZone != nil && *body.TimeZone == "" { // which would be UTC
+			return ledger.Errorf(ledger.InvalidRequest, "time_zone cannot be empty").WithHint("write it like Asia/Ho_Chi_Minh or UTC")
+		}
 		holder, err := s.engine.UpdateAccount(r.Context(), ledger.AccountID(account), engine.AccountChange{
 			Name:              body.Name,
 			Status:            (*ledger.Status)(body.Status),

@@ -134,7 +134,7 @@ func (c *contract) samples() []string {
 func (c *contract) allowed(path string) []string {
 	methods := map[string]bool{}
 	for template, item := range c.document.Paths.Map() {
-		if !matches(template, path) {
+		if !fits(template, path) {
 			continue
 		}
 		for method := range item.Operations() {
@@ -151,8 +151,8 @@ func (c *contract) allowed(path string) []string {
 	return list
 }
 
-// matches tells whether a path is one of a template, such as /v1/keys/{key}.
-func matches(template, path string) bool {
+// fits tells whether a path is one of a template, such as /v1/keys/{key}.
+func fits(template, path string) bool {
 	return slices.EqualFunc(strings.Split(template, "/"), strings.Split(path, "/"), func(of, part string) bool {
 		return of == part || strings.HasPrefix(of, "{")
 	})

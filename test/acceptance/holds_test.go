@@ -73,9 +73,9 @@ func (r *rest) testHoldLife(t *testing.T) {
 		{"holder", "POST", "/v1/transactions#h6", `{"type":"hold","account":21,"wallet":"sms","amount":"4","expires_in":600,"reference":"hold-6"}`, 201, `"hold":{"id":"{h6}","status":"open","remaining":"4"`},
 		{"holder", "POST", "/v1/transactions#h6-extend", `{"type":"extend","hold":"{h6}","expires_in":1200}`, 201, `"hold":{"id":"{h6}","status":"open","remaining":"4"`},
 		{"holder", "POST", "/v1/transactions#h6-part", `{"type":"capture","hold":"{h6}","account":21,"wallet":"sms","amount":"1","final":false}`, 201, `"remaining":"3"`},
-		{"holder", "POST", "/v1/transactions#h6-wrong", `{"type":"release","hold":"{h6}","wallet":"voip"}`, 400, "invalid_request"},
+		{"holder", "POST", "/v1/transactions#h6-wrong", `{"type":"release","hold":"{h6}","wallet":"voip"}`, 404, "not_found"},
 		{"holder", "POST", "/v1/transactions#h6-free", `{"type":"release","hold":"{h6}"}`, 201, `"hold":{"id":"{h6}","status":"released","remaining":"0"`},
-		{"operator", "POST", "/v1/transactions#h6-expire", `{"type":"expire","hold":"{h6}"}`, 400, "invalid_request"},
+		{"operator", "POST", "/v1/transactions#h6-expire", `{"type":"expire","hold":"{h6}"}`, 403, "forbidden"},
 		{"holder", "GET", "/v1/accounts/21/wallets/sms", ``, 200, `"balance":"5.5","held":"0"`},
 	})
 	if placed := r.send(t, "holder", "POST", "/v1/holds", place, "Idempotency-Key", "h1"); placed.Header.Get("Location") != "/v1/holds/"+r.ids["h1"] || placed.Header.Get("Idempotent-Replayed") != "true" {
@@ -311,10 +311,14 @@ func (r *rest) testSettle(t *testing.T) {
 		{"operator", "GET", "/v1/accounts/24/wallets/sms", ``, 200, `"balance":"10","held":"0.5"`},
 		{"operator", "POST", "/v1/holds/settle", `[]`, 400, "invalid_request"},
 		{"operator", "POST", "/v1/holds/settle", `{"reference":"st-1","status":"DELIVRD"}`, 400, "invalid_request"},
-		{"operator", "POST", "/v1/holds/settle", `[{"reference":"st-1","status":"DELIVRD"},{"ref":"st-1"}]`, 400, `invalid_request","detail":"unknown member \"ref\"","hint":"/openapi.yaml lists the members","index":1}` + "\n"},
 		{"operator", "POST", "/v1/holds/settle", `[` + strings.Repeat(`{"reference":"st-1","status":"DELIVRD"},`, 1000) + `{"reference":"st-1","status":"DELIVRD"}]`, 400, "invalid_request"},
 		{"reader", "POST", "/v1/holds/settle", `[{"reference":"st-1","status":"DELIVRD"}]`, 403, "forbidden"},
 	})
+	var problem api.Problem
+	reply := r.send(t, "operator", "POST", "/v1/holds/settle", `[{"reference":"st-1","status":"DELIVRD"},{"ref":"st-1"}]`)
+	if err := decodeJSON(reply.Body, &problem); err != nil || reply.Status != 400 || problem.Index == nil || *problem.Index != 1 {
+		t.Errorf("%v: %+v", err, reply)
+	}
 }
 
 // testSettlePolicy checks that an account's own policy says what is charged, and

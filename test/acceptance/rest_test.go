@@ -369,7 +369,7 @@ func (r *rest) testTransactions(t *testing.T) {
 		{"operator", "POST", "/v1/transactions#t6", move("transfer", "20", `,"to_account":1,"to_wallet":"voip"`), 201, `"balance":"459.999999"`},
 		{"operator", "POST", "/v1/transactions#t7", move("refund", "0.000001", `,"charge":"{t2}"`), 422, "refund_exceeds_charge"},
 		{"operator", "POST", "/v1/transactions#t8", move("refund", "1", ``), 400, "invalid_request"},
-		{"operator", "POST", "/v1/transactions#t9", move("refund", "1", `,"charge":"{t1}"`), 400, "invalid_request"},
+		{"operator", "POST", "/v1/transactions#t9", move("refund", "1", `,"charge":"{t1}"`), 409, "conflict"},
 		// Replays and reuse of keys.
 		{"operator", "POST", "/v1/transactions#t2", move("charge", "0.0384", `,"reference":"msg-17"`), 422, "idempotency_key_reused"},
 		{"operator", "POST", "/v1/transactions#t2", move("charge", "0.0383", ``), 422, "idempotency_key_reused"},

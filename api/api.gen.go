@@ -561,7 +561,7 @@ type BatchItem struct {
 	// Index The place of the transaction in the batch, counted from 0; of lines, the empty ones count too.
 	Index int `json:"index"`
 
-	// Outcome Whether a transaction of a batch is `posted` or `rejected`, or `failed`: not decided, and not remembered.
+	// Outcome Whether a transaction of a batch is `posted` or `rejected`, or `failed`: not decided, and not remembered, unless its code is `outcome_unknown`.
 	Outcome BatchOutcome `json:"outcome"`
 
 	// Replayed It is `true` where the outcome is that of an earlier request with the same idempotency key, and absent otherwise.
@@ -574,7 +574,7 @@ type BatchItem struct {
 	Error *Problem `json:"error,omitempty"`
 }
 
-// BatchOutcome Whether a transaction of a batch is `posted` or `rejected`, or `failed`: not decided, and not remembered.
+// BatchOutcome Whether a transaction of a batch is `posted` or `rejected`, or `failed`: not decided, and not remembered, unless its code is `outcome_unknown`.
 type BatchOutcome string
 
 // BatchReply What came of a batch.

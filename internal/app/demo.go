@@ -47,10 +47,27 @@ func StartDemo(ctx context.Context, options Options) (_ *Demo, err error) {
 	if d.Operator, err = Init(ctx, options.DB); err != nil {
 		return nil, err
 	}
-	if d.App, err = Start(ctx, options); err != nil {
+	// The ledger is filled before it is served, because whoever waits for the port
+	// would otherwise be told that the keys of the demo are wrong.
+	if err := fillLedger(ctx, options.DB); err != nil {
 		return nil, err
 	}
-	return d, fill(ctx, d.Engine())
+	d.App, err = Start(ctx, options)
+	return d, err
+}
+
+func fillLedger(ctx context.Context, db string) (err error) {
+	store, err := OpenStore(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	e, err := engine.New(ctx, store, engine.Options{})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	return fill(ctx, e)
 }
 
 // Close stops serving and removes the ledger.

@@ -53,7 +53,9 @@ func (e *Engine) completeAll(ctx context.Context, requests []ledger.Request, res
 		if results[i].Err = e.complete(ctx, r, earlier); results[i].Err != nil {
 			continue
 		}
-		earlier[ledger.NewTransactionID(r.Scope, r.IdempotencyKey)] = r
+		if id := ledger.NewTransactionID(r.Scope, r.IdempotencyKey); earlier[id] == nil {
+			earlier[id] = r
+		}
 		good = append(good, i)
 	}
 	return good
@@ -94,19 +96,12 @@ func FirstFailure(results []Result) (int, error) {
 // it. The hold or charge may be among the earlier requests of a batch.
 func (e *Engine) complete(ctx context.Context, r *ledger.Request, earlier map[ledger.TransactionID]*ledger.Request) error {
 	r.Metadata = kept(r.Metadata)
-	if r.Parent.IsZero() {
+	if r.Parent.IsZero() || r.Scope == ledger.System { // which has read the hold
 		return r.Validate()
 	}
-	parent, ok := earlier[r.Parent]
-	if !ok {
-		t, err := e.Transaction(ctx, r.Parent)
-		if ledger.CodeOf(err) == ledger.NotFound {
-			err = errNoParent(r.Kind, r.Parent)
-		}
-		if err != nil {
-			return err
-		}
-		parent = &t.Request
+	parent, err := e.parent(ctx, r, earlier)
+	if err != nil {
+		return err
 	}
 	r.Wallet.Account = cmp.Or(r.Wallet.Account, parent.Wallet.Account)
 	r.Wallet.Service = cmp.Or(r.Wallet.Service, parent.Wallet.Service)
@@ -119,4 +114,20 @@ func (e *Engine) complete(ctx context.Context, r *ledger.Request, earlier map[le
 		r.Reference = parent.Reference
 	}
 	return r.Validate()
+}
+
+// parent finds what a request is about. What is stored goes before what stands
+// in the batch, which may turn out not to be what its idempotency key stands for.
+func (e *Engine) parent(ctx context.Context, r *ledger.Request, earlier map[ledger.TransactionID]*ledger.Request) (*ledger.Request, error) {
+	stored, err := e.Transaction(ctx, r.Parent)
+	if err == nil {
+		return &stored.Request, nil
+	}
+	if ledger.CodeOf(err) != ledger.NotFound {
+		return nil, err
+	}
+	if inBatch := earlier[r.Parent]; inBatch != nil {
+		return inBatch, nil
+	}
+	return nil, errNoParent(r.Kind, r.Parent)
 }

@@ -295,6 +295,9 @@ func (d *decisions) decide(posting *ledger.Transaction) Result {
 	}
 	transaction := *posting
 	entries := transaction.Decide(state, d.now)
+	if posting.Scope == ledger.System && !final(transaction.Rejection) {
+		return Result{Err: transaction.Err()}
+	}
 	if len(entries) > 0 {
 		d.keep(&transaction, &state)
 	}
@@ -310,6 +313,13 @@ func (d *decisions) earlier(posting *ledger.Transaction) (*ledger.Transaction, e
 			WithHint("use a new key for each movement; only retries of one movement share a key")
 	}
 	return earlier, nil
+}
+
+// final tells whether an outcome of what the ledger posts by itself may be
+// remembered. Its idempotency keys follow from the hold, so there is no new key
+// with which to try again once the reason of a rejection is gone.
+func final(rejection ledger.Code) bool {
+	return rejection == "" || rejection == ledger.HoldNotOpen || rejection == ledger.HoldPastExpiry
 }
 
 // record adds a decided transaction to the batch.

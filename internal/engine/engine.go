@@ -19,7 +19,7 @@ import (
 // Options are what an engine can be told. The zero value of each means its default.
 type Options struct {
 	// QueueSize bounds the postings and changes that wait; one more is refused
-	// with Overloaded. Default 8192.
+	// with Overloaded. Batches may take half of it. Default 8192.
 	QueueSize int
 	// BatchSize bounds the postings of one transaction, but for the last write
 	// that it takes in, which may bring up to MaxBatch. Default 1024.

@@ -25,7 +25,7 @@ const (
 // Settled is what came of one delivery report.
 type Settled struct {
 	Outcome     SettleOutcome
-	Hold        *ledger.Hold        // as it was before; nil where none was found
+	Hold        *ledger.Hold        // as it was found; nil where none was
 	Transaction *ledger.Transaction // posted by this report or by the same one before
 	Err         error
 }
@@ -88,50 +88,46 @@ func (e *Engine) Settle(ctx context.Context, scope ledger.AccountID, reports []l
 
 // findHolds finds the hold of each report, and says of the others what is wrong.
 func (e *Engine) findHolds(ctx context.Context, scope ledger.AccountID, reports []ledger.DeliveryReport, settled []Settled) error {
-	wanted := make([]HoldReference, len(reports))
+	var wanted []HoldReference
+	var places []int
 	for i, report := range reports {
 		if err := report.Validate(); err != nil {
 			settled[i] = Settled{Outcome: SettledUndetermined, Err: err}
+			continue
 		}
 		if scope != ledger.Operator {
 			report.Account = scope
 		}
-		wanted[i] = HoldReference{Account: report.Account, Reference: report.Reference}
+		wanted = append(wanted, HoldReference{Account: report.Account, Scope: scope, Reference: report.Reference})
+		places = append(places, i)
 	}
 	found, err := bounded(e, func() ([][]*ledger.Hold, error) { return e.store.HoldsByReference(ctx, wanted, maxSameReference) })
 	if err != nil {
 		return err
 	}
-	for i := range settled {
-		if settled[i].Outcome == "" {
-			settled[i].Hold, settled[i].Outcome = choose(found[i], scope)
-		}
+	for i, at := range places {
+		settled[at].Hold, settled[at].Outcome = choose(found[i])
 	}
 	return nil
 }
 
 // maxSameReference is how many holds with one reference are looked at: enough
 // to find the open one, and to see that there are two.
-const maxSameReference = 8
+const maxSameReference = 2
 
 // choose finds the hold that a report means: the open one, or else the latest.
-// Open ones come first.
-func choose(holds []*ledger.Hold, scope ledger.AccountID) (*ledger.Hold, SettleOutcome) {
-	var chosen *ledger.Hold
-	for _, hold := range holds {
-		if scope != ledger.Operator && hold.Scope != scope {
-			continue
-		}
-		if chosen == nil {
-			chosen = hold
-		} else if hold.State == ledger.HoldOpen {
-			return nil, SettledAmbiguous
-		}
-	}
-	if chosen == nil {
+// Open ones come first. So a message may be sent again under its reference once
+// the first attempt is settled; but the report of the first, should it come
+// again, then settles the second.
+func choose(holds []*ledger.Hold) (*ledger.Hold, SettleOutcome) {
+	switch {
+	case len(holds) == 0:
 		return nil, SettledUnknown
+	case len(holds) > 1 && holds[1].State == ledger.HoldOpen:
+		return nil, SettledAmbiguous
+	default:
+		return holds[0], ""
 	}
-	return chosen, ""
 }
 
 // conclude puts the result of the capture or release into the words of a settlement.

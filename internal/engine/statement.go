@@ -44,6 +44,20 @@ func (e *Engine) Statement(ctx context.Context, ref ledger.WalletRef, from, to t
 	return s, nil
 }
 
+// EndAt lets a statement end at an earlier version than it does, so that its
+// later pages cover what its first one did.
+func (e *Engine) EndAt(ctx context.Context, s *Statement, version int64) error {
+	if version < 1 || version >= s.Until {
+		return nil
+	}
+	entry, err := bounded(e, func() (*ledger.Entry, error) { return e.store.Entry(ctx, s.Wallet, version) })
+	if err != nil {
+		return err
+	}
+	s.Until, s.Closing = version, entry.Balance
+	return nil
+}
+
 func (e *Engine) currentWallet(ctx context.Context, ref ledger.WalletRef) (*ledger.Wallet, string, error) {
 	holder, err := e.Holder(ctx, ref.Account)
 	if err != nil {

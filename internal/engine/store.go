@@ -136,9 +136,11 @@ type Place struct {
 	ID        ledger.TransactionID
 }
 
-// HoldReference names holds by their reference. An account of Operator stands for all.
+// HoldReference names holds by their reference. An account, or a scope, of
+// Operator stands for all.
 type HoldReference struct {
 	Account   ledger.AccountID
+	Scope     ledger.AccountID // whose keys placed them
 	Reference string
 }
 

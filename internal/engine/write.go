@@ -103,8 +103,12 @@ func (e *Engine) enqueue(w *write) error {
 		return ledger.Errorf(ledger.Overloaded, "the server is shutting down").WithHint("send the request again")
 	}
 	// The queue has a place for each posting, so a write that is counted in has
-	// a place in the channel.
-	if waiting := e.waiting.Add(w.size()); waiting > int64(e.options.QueueSize) {
+	// a place in the channel. Batches leave half of it to single requests.
+	room := int64(e.options.QueueSize)
+	if w.size() > 1 {
+		room /= 2
+	}
+	if waiting := e.waiting.Add(w.size()); waiting > room {
 		e.waiting.Add(-w.size())
 		return ledger.Errorf(ledger.Overloaded, "too many writes are waiting").WithHint("send the request again later")
 	}

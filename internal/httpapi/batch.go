@@ -23,25 +23,13 @@ func (s *server) PostBatch(w http.ResponseWriter, r *http.Request) {
 		if contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && contentType == ndjson {
 			return s.postStream(w, r, key)
 		}
-		if !enter(s.batches) {
+		if !s.batches.enter(key.Account) {
 			return errManyBatches
 		}
-		defer leave(s.batches)
+		defer s.batches.leave(key.Account)
 		return s.postBatch(w, r, key)
 	})
 }
-
-// enter takes one of a few places, if there is one; leave gives it back.
-func enter(places chan struct{}) bool {
-	select {
-	case places <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func leave(places chan struct{}) { <-places }
 
 var errManyBatches = ledger.Errorf(ledger.Overloaded, "too many batches are under way").WithHint("send the request again later")
 

@@ -21,18 +21,21 @@ type server struct {
 	gate    *Gate
 	metrics *Metrics
 	limits  limits
-	batches chan struct{} // a place in it for each batch that is held whole
-	streams chan struct{} // and for each stream of lines
+	batches *places // for batches that are held whole
+	streams *places // for streams of lines
+	exports *places // for statements that are streamed
 }
 
 // limits are those that tests make smaller.
 type limits struct {
 	batches, streams int           // at one time
+	exports          int           // likewise
+	each             int           // of those, for each customer
 	idle             time.Duration // that a stream waits for its client to take or send anything
 	usageRows        int           // of a report that comes whole
 }
 
-var usualLimits = limits{batches: 8, streams: 32, idle: 30 * time.Second, usageRows: 10_000}
+var usualLimits = limits{batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second, usageRows: 10_000}
 
 var _ api.ServerInterface = (*server)(nil)
 
@@ -45,7 +48,9 @@ func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
 func newServer(e *engine.Engine, gate *Gate, metrics *Metrics, limits limits) *server {
 	return &server{
 		engine: e, gate: gate, metrics: metrics, limits: limits,
-		batches: make(chan struct{}, limits.batches), streams: make(chan struct{}, limits.streams),
+		batches: newPlaces(limits.batches, limits.each),
+		streams: newPlaces(limits.streams, limits.each),
+		exports: newPlaces(limits.exports, limits.each),
 	}
 }
 

@@ -76,6 +76,7 @@ func TestWalletSettings(t *testing.T) {
 		`POST /v1/accounts {"name":"N","currency":"CNY","charge_on":["GONE"]}`:  "invalid_request: charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)",
 		`PATCH /v1/accounts/1 {"charge_on":["DELIVRD","DELIVRD"]}`:              "invalid_request: charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)",
 		`PATCH /v1/accounts/1 {"charge_on":"DELIVRD"}`:                          "invalid_request: charge_on cannot be a string",
+		`PATCH /v1/accounts/1 {"time_zone":""}`:                                 `invalid_request: time_zone cannot be empty (write it like Asia/Ho_Chi_Minh or UTC)`,
 		`PATCH /v1/accounts/1 {"time_zone":"Asia//Ho_Chi_Minh"}`:                `invalid_request: there is no time zone "Asia//Ho_Chi_Minh" (write it like Asia/Ho_Chi_Minh or UTC)`,
 		`PATCH /v1/accounts/1 {"time_zone":"` + strings.Repeat("x", 65) + `"}`:  `invalid_request: "` + strings.Repeat("x", 40) + `…" is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)`,
 	} {

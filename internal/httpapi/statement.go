@@ -20,6 +20,7 @@ type statementQuery struct {
 	kind     ledger.Kind
 	format   api.StatementFormat
 	after    int64 // the version after which it goes on
+	until    int64 // the version with which its first page said that it ends; 0 on that page
 	limit    int   // of rows
 	whole    bool  // however many rows
 }
@@ -36,8 +37,17 @@ func (s *server) GetStatement(w http.ResponseWriter, r *http.Request, account ap
 		}
 		query.wallet = ledger.WalletRef{Account: ledger.AccountID(account), Service: ledger.Service(wallet)}
 		statement, err := s.engine.Statement(r.Context(), query.wallet, query.from, query.to)
+		if err == nil {
+			err = s.engine.EndAt(r.Context(), statement, query.until)
+		}
 		if err != nil {
 			return err
+		}
+		if query.format != api.StatementFormatJSON {
+			if !s.exports.enter(key.Account) {
+				return ledger.Errorf(ledger.Overloaded, "too many statements are being sent").WithHint("send the request again later")
+			}
+			defer s.exports.leave(key.Account)
 		}
 		switch query.format {
 		case api.StatementFormatCsv:
@@ -67,11 +77,35 @@ func (s *server) statementQuery(r *http.Request, params *api.GetStatementParams)
 			return nil, ledger.Errorf(ledger.InvalidRequest, "format must be json, csv or ndjson")
 		}
 	}
-	if query.limit, query.after, err = numberedPage(params.Limit, params.Cursor, 1<<62); err != nil {
+	var place string
+	if query.limit, place, err = pageOf(params.Limit, params.Cursor); err != nil {
 		return nil, err
+	}
+	if place != "" {
+		if query.after, query.until, err = readVersions(place); err != nil {
+			return nil, err
+		}
 	}
 	query.whole = params.Limit == nil && query.format != api.StatementFormatJSON
 	return &query, nil
+}
+
+// versionsCursor makes the cursor of a statement's next page: where it goes on,
+// and where it ends, however much has been posted since.
+func versionsCursor(after, until int64) string {
+	return cursorAt(strconv.FormatInt(after, 10) + " " + strconv.FormatInt(until, 10))
+}
+
+func readVersions(text string) (after, until int64, err error) {
+	first, second, _ := strings.Cut(text, " ")
+	after, err = strconv.ParseInt(first, 10, 64)
+	if err == nil {
+		until, err = strconv.ParseInt(second, 10, 64)
+	}
+	if err != nil || after < 1 || until < after {
+		return 0, 0, errCursor
+	}
+	return after, until, nil
 }
 
 // accepted is the format that a request's header asks for most, JSON where it
@@ -118,7 +152,7 @@ func (s *server) replyStatement(w http.ResponseWriter, r *http.Request, statemen
 		page.Items[i] = showRow(&rows[i])
 	}
 	if next < statement.Until {
-		page.NextCursor = cursorAt(strconv.FormatInt(next, 10))
+		page.NextCursor = versionsCursor(next, statement.Until)
 	}
 	return reply(w, http.StatusOK, page)
 }

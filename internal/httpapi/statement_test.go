@@ -226,6 +226,24 @@ func TestStatementPages(t *testing.T) {
 	}
 }
 
+// What is posted between two pages is not on the second: it covers what the first said.
+func TestStatementPagesEndWhereTheFirstSaid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	h.topUp(2, 100*ledger.Scale, "seed-2")
+	h.busy()
+	first := read[api.Statement](t, h.do("GET", statementPath+"?limit=3", "", as(h.root)))
+	h.topUp(1, ledger.Scale, "between")
+	rest := read[api.Statement](t, h.do("GET", statementPath+"?limit=500&cursor="+first.NextCursor, "", as(h.root)))
+	if rest.ClosingBalance != first.ClosingBalance || rest.NextCursor != "" || len(rest.Items) != 9 {
+		t.Errorf("%+v after %+v", rest, first)
+	}
+	whole := read[api.Statement](t, h.do("GET", statementPath+"?limit=500", "", as(h.root)))
+	if len(whole.Items) != 13 || whole.ClosingBalance == first.ClosingBalance {
+		t.Errorf("%+v", whole)
+	}
+}
+
 func TestStatementQueries(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})

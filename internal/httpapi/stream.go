@@ -33,10 +33,10 @@ const (
 // gathers. A client that sends one line and waits for its outcome has a chunk
 // for each; one that sends a file has full ones.
 func (s *server) postStream(w http.ResponseWriter, r *http.Request, key *ledger.Key) error {
-	if !enter(s.streams) {
+	if !s.streams.enter(key.Account) {
 		return errManyBatches
 	}
-	defer leave(s.streams)
+	defer s.streams.leave(key.Account)
 	control := http.NewResponseController(w)
 	// HTTP/1 would otherwise read the whole request before the reply begins.
 	control.EnableFullDuplex() //nolint:errcheck // What does not know of it needs none.
@@ -150,13 +150,17 @@ var errLongLine = ledger.Errorf(ledger.TooLarge, "the line is over %d bytes", ma
 
 func (l *lines) readAhead() {
 	in := bufio.NewReaderSize(l, maxLine+1) // with the end of the line
+	empty := false
 	for index := 0; ; index++ {
-		l.due = time.Now().Add(l.idle)
+		if !empty { // empty lines alone do not keep a stream open
+			l.due = time.Now().Add(l.idle)
+		}
 		text, err := in.ReadSlice('\n')
 		line := unread{index: index, text: bytes.Clone(bytes.TrimSpace(text))}
 		if errors.Is(err, bufio.ErrBufferFull) {
 			line = unread{index: index, err: errLongLine}
 		}
+		empty = len(line.text) == 0 && line.err == nil
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = in.ReadSlice('\n')
 		}

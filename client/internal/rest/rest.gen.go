@@ -267,7 +267,7 @@ type ClientInterface interface {
 
 	// SettleHoldsWithBody Settle holds by delivery reports
 	//
-	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -276,7 +276,7 @@ type ClientInterface interface {
 
 	// SettleHolds Settle holds by delivery reports
 	//
-	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -443,7 +443,8 @@ type ClientInterface interface {
 	// **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
 	// reply is 200, and tells for each what came of it. What is `failed` was
 	// not decided and is not remembered: it can be repaired and sent again
-	// with the same key.
+	// with the same key. The one exception is the code `outcome_unknown`: that
+	// item is sent again as it is.
 	//
 	// With `atomic`, all transactions are posted or none. Where none is, the
 	// reply is the problem of the first one that failed, with its `index`. If
@@ -476,7 +477,8 @@ type ClientInterface interface {
 	// **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
 	// reply is 200, and tells for each what came of it. What is `failed` was
 	// not decided and is not remembered: it can be repaired and sent again
-	// with the same key.
+	// with the same key. The one exception is the code `outcome_unknown`: that
+	// item is sent again as it is.
 	//
 	// With `atomic`, all transactions are posted or none. Where none is, the
 	// reply is the problem of the first one that failed, with its `index`. If
@@ -873,7 +875,7 @@ func (c *Client) CreateHold(ctx context.Context, params *CreateHoldParams, body 
 
 // SettleHoldsWithBody Settle holds by delivery reports
 //
-// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -892,7 +894,7 @@ func (c *Client) SettleHoldsWithBody(ctx context.Context, contentType string, bo
 
 // SettleHolds Settle holds by delivery reports
 //
-// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1249,7 +1251,8 @@ func (c *Client) PostTransaction(ctx context.Context, params *PostTransactionPar
 // **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
 // reply is 200, and tells for each what came of it. What is `failed` was
 // not decided and is not remembered: it can be repaired and sent again
-// with the same key.
+// with the same key. The one exception is the code `outcome_unknown`: that
+// item is sent again as it is.
 //
 // With `atomic`, all transactions are posted or none. Where none is, the
 // reply is the problem of the first one that failed, with its `index`. If
@@ -1292,7 +1295,8 @@ func (c *Client) PostBatchWithBody(ctx context.Context, contentType string, body
 // **JSON** takes 1 to 1000 transactions in a body of at most 4 MiB. The
 // reply is 200, and tells for each what came of it. What is `failed` was
 // not decided and is not remembered: it can be repaired and sent again
-// with the same key.
+// with the same key. The one exception is the code `outcome_unknown`: that
+// item is sent again as it is.
 //
 // With `atomic`, all transactions are posted or none. Where none is, the
 // reply is the problem of the first one that failed, with its `index`. If

@@ -35,10 +35,11 @@ const (
 
 // selectHoldsByReference asks for many references at once, each with its limit.
 var selectHoldsByReference = "SELECT wanted.place, " + of("h", holdColumns) + `
-	FROM unnest($1::integer[], $2::integer[], $3::text[]) AS wanted (place, account_id, reference)
+	FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::text[]) AS wanted (place, account_id, scope, reference)
 	CROSS JOIN LATERAL (SELECT ` + holdColumns + ` FROM holds
 		WHERE reference = wanted.reference AND reference <> '' AND (account_id = wanted.account_id OR wanted.account_id = 0)
-		ORDER BY (state = 'open') DESC, created_at DESC, id LIMIT $4) AS h
+			AND (scope = wanted.scope OR wanted.scope = 0)
+		ORDER BY (state = 'open') DESC, created_at DESC, id LIMIT $5) AS h
 	ORDER BY wanted.place, (h.state = 'open') DESC, h.created_at DESC, h.id`
 
 // limited bounds a reading: one from a server that is cut off would never end.
@@ -138,6 +139,7 @@ func (s *Store) HoldsByReference(ctx context.Context, wanted []engine.HoldRefere
 		return nil
 	}, selectHoldsByReference, places,
 		column(wanted, func(w *engine.HoldReference) int32 { return int32(w.Account) }),
+		column(wanted, func(w *engine.HoldReference) int32 { return int32(w.Scope) }),
 		column(wanted, func(w *engine.HoldReference) string { return w.Reference }), limit)
 	return found, err
 }

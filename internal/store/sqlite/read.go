@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -16,6 +17,18 @@ const (
 	selectTransaction = "SELECT " + transactionColumns + " FROM transactions WHERE id = ?"
 	selectHold        = "SELECT " + holdColumns + " FROM holds WHERE id = ?"
 )
+
+// selectHoldsByReference finds holds by reference (?1), scope (?2) and limit (?3).
+// Each state is looked up for itself, which the index bounds: a reference may
+// have any number of holds, and whoever placed them may ask for it any number of times.
+func selectHoldsByReference(more string) string {
+	var states []string
+	for _, state := range []ledger.HoldState{ledger.HoldOpen, ledger.HoldCaptured, ledger.HoldReleased, ledger.HoldExpired} {
+		states = append(states, "SELECT * FROM (SELECT "+holdColumns+" FROM holds WHERE reference = ?1 AND reference <> ''"+more+
+			" AND state = '"+string(state)+"' AND (?2 = 0 OR scope = ?2) ORDER BY created_at DESC, id LIMIT ?3)")
+	}
+	return "SELECT " + holdColumns + " FROM (" + strings.Join(states, " UNION ALL ") + ") ORDER BY state = 'open' DESC, created_at DESC, id LIMIT ?3"
+}
 
 // readStatements are those that requests wait for, prepared once.
 type readStatements struct {
@@ -46,11 +59,9 @@ func prepareReads(ctx context.Context, db *sql.DB) (readStatements, error) {
 		&r.hold:       selectHold,
 		&r.holds: "SELECT " + holdColumns + ` FROM holds
 			WHERE account_id = ? AND service = ? AND state = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?`,
-		&r.holdsByReference: "SELECT " + holdColumns + ` FROM holds
-			WHERE reference = ? AND reference <> '' ORDER BY state = 'open' DESC, created_at DESC, id LIMIT ?`,
-		&r.holdsByReferenceOf: "SELECT " + holdColumns + ` FROM holds
-			WHERE reference = ? AND reference <> '' AND account_id = ? ORDER BY state = 'open' DESC, created_at DESC, id LIMIT ?`,
-		&r.dueHolds: "SELECT " + holdColumns + " FROM holds WHERE state = 'open' AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+		&r.holdsByReference:   selectHoldsByReference(""),
+		&r.holdsByReferenceOf: selectHoldsByReference(" AND account_id = ?4"),
+		&r.dueHolds:           "SELECT " + holdColumns + " FROM holds WHERE state = 'open' AND expires_at <= ? ORDER BY expires_at LIMIT ?",
 	} {
 		var err error
 		if *statement, err = db.PrepareContext(ctx, text); err != nil {
@@ -153,9 +164,9 @@ func (s *Store) HoldsByReference(ctx context.Context, wanted []engine.HoldRefere
 	for i, want := range wanted {
 		var err error
 		if want.Account == ledger.Operator {
-			found[i], err = list(ctx, s.read.holdsByReference, scanHold, want.Reference, limit)
+			found[i], err = list(ctx, s.read.holdsByReference, scanHold, want.Reference, int64(want.Scope), limit)
 		} else {
-			found[i], err = list(ctx, s.read.holdsByReferenceOf, scanHold, want.Reference, int64(want.Account), limit)
+			found[i], err = list(ctx, s.read.holdsByReferenceOf, scanHold, want.Reference, int64(want.Scope), limit, int64(want.Account))
 		}
 		if err != nil {
 			return nil, err

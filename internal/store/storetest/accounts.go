@@ -394,3 +394,45 @@ func testLock(s *suite) {
 		return nil
 	})
 }
+
+// Where others write too, a wallet tells of the latest time that any of them has seen.
+func testLatest(s *suite) {
+	s.open()
+	ctx := s.Context()
+	s.insert(account(7), account(8), account(9))
+	for i, id := range []ledger.AccountID{7, 8} {
+		for version := range int64(3) {
+			t := decided(fmt.Sprint(id, "-", version), func(t *ledger.Transaction) { t.Wallet, t.To, t.CreatedAt = sms(id), ledger.WalletRef{}, start })
+			entry := entryOf(t, sms(id), version+1, 1)
+			entry.CreatedAt = start.Add(time.Duration(10*int64(i)+version) * time.Microsecond)
+			t.CreatedAt = entry.CreatedAt
+			s.append(&engine.Batch{
+				Transactions: []*ledger.Transaction{t}, Entries: []ledger.Entry{entry},
+				Wallets: []*ledger.Wallet{{WalletRef: sms(id), Balance: ledger.Amount(version), Version: version + 1, Head: entry.Hash}},
+			})
+		}
+	}
+	exclusive := s.store.Exclusive()
+	for _, tt := range []struct {
+		refs []ledger.WalletRef
+		want time.Time
+	}{
+		{[]ledger.WalletRef{sms(7)}, start.Add(2 * time.Microsecond)},
+		{[]ledger.WalletRef{sms(8)}, start.Add(12 * time.Microsecond)},
+		{[]ledger.WalletRef{sms(7), sms(8), sms(9)}, start.Add(12 * time.Microsecond)},
+		{[]ledger.WalletRef{sms(9)}, zeroTime},
+	} {
+		s.write(func(tx engine.Tx) error {
+			if _, err := tx.Lock(ctx, tt.refs); err != nil {
+				return err
+			}
+			latest := tx.Latest()
+			if exclusive {
+				check(s, "time that the only writer is told", latest, zeroTime)
+			} else if latest.Before(tt.want) {
+				s.Errorf("wallets %v tell %s, an entry is of %s", tt.refs, latest, tt.want)
+			}
+			return nil
+		})
+	}
+}

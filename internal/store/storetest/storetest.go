@@ -47,6 +47,7 @@ func Run(t *testing.T, newLedger func(t *testing.T) Ledger) {
 		{"wallets survive", testWallets},
 		{"settings and money leave each other alone", testSettingsAndMoney},
 		{"wallets are locked", testLock},
+		{"locked wallets tell the time", testLatest},
 		{"keys survive", testKeys},
 		{"keys in conflict", testKeyConflicts},
 		{"keys are listed", testKeyLists},

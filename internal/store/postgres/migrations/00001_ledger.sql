@@ -80,7 +80,7 @@ CREATE TABLE transactions (
 CREATE INDEX transactions_by_time ON transactions (created_at);
 
 -- Partial, so that the usual charge does not pay for them.
-CREATE INDEX transactions_by_reference ON transactions (reference, created_at, id) WHERE reference <> '';
+CREATE INDEX transactions_by_reference ON transactions (reference, account_id, created_at, id) WHERE reference <> '';
 CREATE INDEX transactions_by_parent ON transactions (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE entries (
@@ -114,7 +114,7 @@ CREATE TABLE holds (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX holds_by_wallet ON holds (account_id, service, state, created_at, id);
-CREATE INDEX holds_by_reference ON holds (reference, account_id, created_at) WHERE reference <> '';
+CREATE INDEX holds_by_reference ON holds (reference, account_id, state, created_at) WHERE reference <> '';
 CREATE INDEX holds_due ON holds (expires_at) WHERE state = 'open';
 
 -- How much of a charge was given back, for charges of which something was.

@@ -51,7 +51,7 @@ fuzz: ## Run each fuzz target for FUZZ_TIME (30s)
 
 .PHONY: sim
 sim: ## Run the simulation with injected faults for SIM_TIME (10m)
-	SALDO_SIM_TIME=$(SIM_TIME) go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim
+	go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim -time $(SIM_TIME)
 
 .PHONY: mutate
 mutate: ## Change the code of ledger and engine, and count which changes the tests notice (an hour)

@@ -38,8 +38,9 @@ func (e *Engine) sweepLoop(ctx context.Context) {
 func (e *Engine) Sweep(ctx context.Context) (int, error) {
 	expired := 0
 	now := e.now()
+	page := min(sweepPage, max(1, e.options.QueueSize/2)) // more would never be admitted at once
 	for {
-		due, err := e.store.DueHolds(ctx, now, sweepPage)
+		due, err := e.store.DueHolds(ctx, now, page)
 		if err != nil || len(due) == 0 {
 			return expired, err
 		}
@@ -56,7 +57,7 @@ func (e *Engine) Sweep(ctx context.Context) (int, error) {
 		}
 		n, err := e.expire(ctx, requests)
 		expired += n
-		if err != nil || n == 0 || len(due) < sweepPage {
+		if err != nil || n == 0 || len(due) < page {
 			return expired, err
 		}
 	}

@@ -63,6 +63,7 @@ var rooms = map[string]room{
 	},
 	"test/saldotest": {imports: []string{"api", "client"}},
 	"test/mutate":    {},
+	"test/sim":       {imports: []string{"internal/engine", "internal/ledger", "internal/store/sqlite"}},
 	"test/bench":     {imports: []string{"api", "client", "internal/"}},
 }
 

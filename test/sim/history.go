@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
+)
+
+// record is what a client did and was told. Of two records, one was first
+// exactly if its end is below the other's beginning.
+type record struct {
+	plan
+
+	client, number int
+	began, ended   int64 // on the one counter of the simulation
+	clockBegan     int64 // what the clock said, in microseconds
+	clockEnded     int64
+	turnedBack     bool // the clock went back in the meantime
+	unknown        bool // an error need not be true: the process died
+	excused        bool // the process was stopping, so that reads may have failed
+
+	results []engine.Result // of a posting or batch
+	err     error           // of the whole operation
+	holder  *ledger.Holder
+	hold    *ledger.Hold
+	read    *ledger.Transaction
+	settled []engine.Settled
+	key     *ledger.Key
+}
+
+// code is that of the whole operation's error.
+func (r *record) code() ledger.Code { return ledger.CodeOf(r.err) }
+
+// lost tells whether it cannot be known what an error left behind.
+func (r *record) lost(err error) bool {
+	return err != nil && (r.unknown || ledger.CodeOf(err) == ledger.OutcomeUnknown)
+}
+
+// answer is what the record says of one of its requests.
+func (r *record) answer(i int) engine.Result {
+	if r.err != nil {
+		return engine.Result{Err: r.err}
+	}
+	return r.results[i]
+}
+
+// placed is a change with its place: after the last transaction that was committed before.
+type placed struct {
+	*record
+
+	after ledger.TransactionID // zero for none
+}
+
+// notes are what the faulty store has seen in a round, over all its processes.
+type notes struct {
+	faults [faultKinds]atomic.Int64
+	failed atomic.Int64 // reads
+
+	mu       sync.Mutex
+	clock    *atomic.Int64        // the counter of the records
+	last     ledger.TransactionID // that was committed
+	changes  []placed
+	injected []int64 // when a fault was met, on the counter
+	underWay map[target]*record
+	errs     []error
+}
+
+// met notes that a fault happens now.
+func (n *notes) met(kind faultKind) {
+	if kind == noFault {
+		return
+	}
+	n.faults[kind].Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.injected = append(n.injected, n.clock.Add(1))
+}
+
+func (n *notes) readFailed() { n.failed.Add(1) }
+
+// unexpected notes a failure that nobody planned.
+func (n *notes) unexpected(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.errs = append(n.errs, err)
+}
+
+// committed notes what a write of the store added.
+func (n *notes) committed(last ledger.TransactionID, changed []target) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !last.IsZero() {
+		n.last = last
+	}
+	for _, t := range changed {
+		if r := n.underWay[t]; r != nil {
+			n.changes = append(n.changes, placed{r, n.last})
+		} else {
+			n.errs = append(n.errs, errors.New("the ledger changed an account or key that nobody asked to change"))
+		}
+	}
+}
+
+// announce says which change of its target is under way.
+func (n *notes) announce(r *record) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.underWay[r.change.target] = r
+}
+
+// taken gives what was noted since the last time.
+func (n *notes) taken() (changes []placed, injected []int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	changes, injected = n.changes, n.injected
+	n.changes, n.injected = nil, nil
+	return changes, injected
+}
+
+// fault is the first failure that nobody planned, nil for none.
+func (n *notes) fault() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return errors.Join(n.errs[:min(1, len(n.errs))]...)
+}
+
+// clock is the time that the ledger is told. It goes on with the operations of
+// the clients, sometimes by days, and now and then a little back.
+type clock struct {
+	now       atomic.Int64 // microseconds
+	highest   atomic.Int64
+	backwards atomic.Int64 // how often it was turned back
+}
+
+func (c *clock) pass(d time.Duration) {
+	if d < 0 {
+		c.backwards.Add(1)
+	}
+	now := c.now.Add(d.Microseconds())
+	for {
+		highest := c.highest.Load()
+		if now <= highest || c.highest.CompareAndSwap(highest, now) {
+			return
+		}
+	}
+}
+
+// catchUp ends what was left of turning back.
+func (c *clock) catchUp() { c.now.Store(c.highest.Load()) }
+
+// time is the clock as the engine reads it: finer than what stores keep.
+func (c *clock) time() time.Time {
+	return time.Unix(0, c.now.Load()*1000+789).In(elsewhere)
+}
+
+// elsewhere is a zone that no account has.
+var elsewhere = time.FixedZone("elsewhere", -3*3600)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -303,7 +304,7 @@ func (f *forgetful) Decided(ctx context.Context, ids []ledger.TransactionID) (ma
 // TestLiesAboutTheRest is about lies that are not told while postings are written.
 func TestLiesAboutTheRest(t *testing.T) {
 	rarely := sometimes(9)
-	seen := map[ledger.AccountID]*ledger.Holder{}
+	var seen sync.Map // from accounts to their first holders; engines read at the same time
 	for name, test := range map[string]struct {
 		liar  liar
 		words []string
@@ -311,10 +312,8 @@ func TestLiesAboutTheRest(t *testing.T) {
 		"a commit is not done":   {liar{forget: rarely}, anything},
 		"a failed write is kept": {liar{keep: rarely}, []string{nobodys, "told wrong whether a change"}},
 		"an old balance is read": {liar{holder: func(h *ledger.Holder) *ledger.Holder {
-			if seen[h.ID] == nil {
-				seen[h.ID] = h
-			}
-			return seen[h.ID]
+			first, _ := seen.LoadOrStore(h.ID, h)
+			return first.(*ledger.Holder)
 		}}, anything},
 		"no hold is due":       {liar{due: true}, []string{"open past its expiry"}},
 		"settings are lost":    {liar{tx: func(tx engine.Tx) engine.Tx { return &forgetful{Tx: tx, settings: true} }}, []string{"account", outcomes, "at no moment"}},

@@ -166,8 +166,15 @@ func TestWalletSettings(t *testing.T) {
 	}
 	_, err = e.UpdateWallet(ctx, ledger.WalletRef{Account: 1, Service: "Not A Name"}, engine.WalletChange{})
 	wantCode(t, err, ledger.InvalidRequest)
-	_, _, err = e.PutWallet(ctx, ledger.WalletRef{Account: 1, Service: ledger.Service(strings.Repeat("long", 20))}, ledger.Settings{})
-	wantCode(t, err, ledger.InvalidRequest)
+	for ref, code := range map[ledger.WalletRef]ledger.Code{
+		{Account: 1, Service: ledger.Service(strings.Repeat("long", 20))}: ledger.InvalidRequest, {Account: 1}: ledger.InvalidRequest, sms(9): ledger.NotFound,
+	} {
+		holder, created, err := e.PutWallet(ctx, ref, ledger.Settings{})
+		wantCode(t, err, code)
+		if holder != nil || created {
+			t.Errorf("%+v was added: %v", ref, holder)
+		}
+	}
 }
 
 // A wallet that is added has its settings, and its place among the others.

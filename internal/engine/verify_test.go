@@ -388,6 +388,24 @@ func TestVerifyCountsProblems(t *testing.T) {
 	check(t, "counted and spelled out", []int{int(report.ProblemCount), len(report.Problems)}, []int{accounts + 1, 100})
 }
 
+// What belongs to no wallet is counted like the rest.
+func TestVerifyCountsStrays(t *testing.T) {
+	t.Parallel()
+	store, path := sample(t)
+	execute(t, path, append(slices.Clone(unguarded),
+		"UPDATE holds SET account_id = 99 WHERE state <> 'open'", "UPDATE entries SET account_id = 0 WHERE account_id = 2")...)
+	report, err := engine.Verify(ctx, store, engine.VerifyOptions{})
+	noError(t, err)
+	check(t, "counted", []int64{report.Wallets, report.Entries, report.Transactions, report.Holds}, []int64{8, 19, 19, 4})
+	var strays int
+	for _, problem := range report.Problems {
+		if strings.Contains(problem, "there is no") {
+			strays++
+		}
+	}
+	check(t, "strays", strays, 3+2)
+}
+
 func TestVerifyReadsOrFails(t *testing.T) {
 	t.Parallel()
 	store, path := sample(t)

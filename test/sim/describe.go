@@ -84,9 +84,9 @@ func (c *change) describe() string {
 	text := fmt.Sprintf("change of account %d %s", c.target.account, c.target.key)
 	switch {
 	case c.account != nil:
-		text += ":" + named(*c.account)
+		text += ":" + fieldsOf(*c.account)
 	case c.wallet != nil:
-		text += fmt.Sprintf(", wallet %s:%s", c.service, named(*c.wallet))
+		text += fmt.Sprintf(", wallet %s:%s", c.service, fieldsOf(*c.wallet))
 	case c.put != nil:
 		text += fmt.Sprintf(", wallet %s, replaced: %+v", c.service, *c.put)
 	case c.caps != nil:
@@ -95,8 +95,8 @@ func (c *change) describe() string {
 	return text
 }
 
-// named gives the fields of a struct that are set, with what they point to.
-func named(s any) string {
+// fieldsOf gives the fields of a struct that are set, with what they point to.
+func fieldsOf(s any) string {
 	var b strings.Builder
 	value := reflect.ValueOf(s)
 	for i := range value.NumField() {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -55,7 +56,7 @@ func (w *world) batch(d *dice, client, number, size int) []ledger.Request {
 	case d.oneIn(25):
 		return greedy(d, name)
 	case size < 10 && d.percent(25):
-		return w.doomed(d, name, number)
+		return doomed(d, name, number)
 	}
 	requests := make([]ledger.Request, 0, size)
 	for item := range size {
@@ -65,7 +66,9 @@ func (w *world) batch(d *dice, client, number, size int) []ledger.Request {
 		}
 		r := w.request(d, kind, client, number, fmt.Sprintf("c%d-%d.%d", client, number, item))
 		if item > 0 && d.percent(35) {
-			actUpon(d, &r, &requests[d.below(item)])
+			if other := &requests[d.below(item)]; !isHot(other) {
+				actUpon(d, &r, other)
+			}
 		}
 		// Only where it can be told what the request is completed to, whatever the
 		// order: one that is about a hold may or may not find it, and then counts
@@ -87,31 +90,40 @@ func (w *world) batch(d *dice, client, number, size int) []ledger.Request {
 
 // doomed is a batch of which the first takes a little of what many act upon at
 // that time, and the last cannot be: where it is atomic, all is taken back.
-func (w *world) doomed(d *dice, name string, number int) []ledger.Request {
-	first := w.nibble(d, name+".0", number)
-	last := ledger.Request{
-		IdempotencyKey: name + ".2", Kind: ledger.Charge, Amount: ledger.MaxAmount, Wallet: ledger.WalletRef{Account: 1, Service: ledger.SMS},
+func doomed(d *dice, name string, number int) []ledger.Request {
+	last := ledger.Request{Kind: ledger.Charge, Amount: ledger.MaxAmount, Wallet: ledger.WalletRef{Account: 1, Service: ledger.SMS}}
+	if held := hot(number, ledger.PlaceHold); d.percent(50) {
+		last = ledger.Request{Kind: ledger.Refund, Amount: 1, Parent: ledger.NewTransactionID(held.Scope, held.IdempotencyKey)}
 	}
-	if held, ok := w.hot(number, isHold); ok && d.percent(50) {
-		last.Kind, last.Parent, last.Wallet = ledger.Refund, ledger.NewTransactionID(held.Scope, held.IdempotencyKey), held.Wallet
+	requests := []ledger.Request{
+		nibble(d, number),
+		{Kind: ledger.TopUp, Amount: 1, Wallet: ledger.WalletRef{Account: 2, Service: ledger.SMS}},
+		last,
 	}
-	second := ledger.Request{IdempotencyKey: name + ".1", Kind: ledger.TopUp, Amount: 1, Wallet: ledger.WalletRef{Account: 2, Service: ledger.SMS}}
-	return []ledger.Request{first, second, last}
+	return named(requests, name)
+}
+
+// named gives requests idempotency keys of their own.
+func named(requests []ledger.Request, name string) []ledger.Request {
+	for i := range requests {
+		requests[i].IdempotencyKey = fmt.Sprintf("%s.%d", name, i)
+	}
+	return requests
 }
 
 // nibble takes a little of a hold or a charge that many act upon, so that others
 // find it different and can go on.
-func (w *world) nibble(d *dice, key string, number int) ledger.Request {
-	r := ledger.Request{IdempotencyKey: key, Kind: ledger.Refund, Amount: 1}
-	wanted := isCharge
+func nibble(d *dice, number int) ledger.Request {
+	r := ledger.Request{Kind: ledger.Refund, Amount: 1}
+	about := ledger.Charge
 	if d.percent(60) {
-		r.Kind, wanted = ledger.Capture, isHold
+		r.Kind, about = ledger.Capture, ledger.PlaceHold
 		if d.percent(50) {
-			r.Kind, r.Amount, r.ExpiresIn = ledger.Extend, 0, time.Duration(1+d.below(3*24))*time.Hour
+			r.Kind, r.Amount, r.ExpiresIn = ledger.Extend, 0, time.Duration(28*24+d.below(48))*time.Hour
 		}
 	}
-	other, _ := w.hot(number, wanted)
-	r.Parent = ledger.NewTransactionID(other.Scope, other.IdempotencyKey)
+	parent := hot(number, about)
+	r.Parent = ledger.NewTransactionID(parent.Scope, parent.IdempotencyKey)
 	return r
 }
 
@@ -128,10 +140,7 @@ func greedy(d *dice, key string) []ledger.Request {
 		{Kind: ledger.TopUp, Wallet: at, Amount: half / 2},
 		{Kind: ledger.Capture, Parent: hold, Amount: half + 5, Final: true},
 	}
-	for i := range requests {
-		requests[i].IdempotencyKey = fmt.Sprintf("%s.%d", key, i)
-	}
-	return requests
+	return named(requests, key)
 }
 
 // actUpon makes a request one that is about another one of its batch, where the
@@ -153,10 +162,15 @@ func actUpon(d *dice, r, other *ledger.Request) {
 
 // request is a posting of a kind under an idempotency key.
 func (w *world) request(d *dice, kind ledger.Kind, client, number int, key string) ledger.Request {
-	r := ledger.Request{IdempotencyKey: key, Kind: kind}
-	if aboutHold(kind) && d.percent(25) {
-		return w.nibble(d, key, number)
+	switch {
+	case aboutHold(kind) && d.percent(25):
+		r := nibble(d, number)
+		r.IdempotencyKey = key
+		return r
+	case (kind == ledger.PlaceHold || kind == ledger.Charge) && d.percent(4):
+		return hot(number, kind)
 	}
+	r := ledger.Request{IdempotencyKey: key, Kind: kind}
 	if d.percent(10) {
 		r.Metadata = ledger.Metadata{"order": key, "名": "值"}
 	}
@@ -333,12 +347,27 @@ func (w *world) find(d *dice, client, number int, wanted func(*ledger.Request) b
 	return w.last(client, number, wanted)
 }
 
-// together is for how many operations all clients look at the same place.
-const together = 6
+// together is for how many operations all clients act upon the same things.
+const together = 30
 
-// hot is what many act upon at the same time.
-func (w *world) hot(number int, wanted func(*ledger.Request) bool) (ledger.Request, bool) {
-	return w.last(number/together%w.clients, number-number%together-1, wanted)
+// hotPrefix begins the idempotency keys of what is hot. The usual search does not
+// find it, so that nobody takes all of it.
+const hotPrefix = "hot-"
+
+func isHot(r *ledger.Request) bool { return strings.HasPrefix(r.IdempotencyKey, hotPrefix) }
+
+// hot is a hold, or a charge, that all clients ask for at about the same time,
+// and that they then nibble at.
+func hot(number int, kind ledger.Kind) ledger.Request {
+	stage := number / together
+	r := ledger.Request{
+		IdempotencyKey: fmt.Sprintf(hotPrefix+"%s-%d", kind, stage), Kind: kind, Amount: 3 * ledger.Scale,
+		Wallet: ledger.WalletRef{Account: everybody[stage%(len(everybody)-1)], Service: ledger.SMS},
+	}
+	if kind == ledger.PlaceHold {
+		r.ExpiresIn = ledger.MaxExpiresIn
+	}
+	return r
 }
 
 // last is the last request of a client up to an operation that is wanted.
@@ -352,7 +381,9 @@ func (w *world) last(client, number int, wanted func(*ledger.Request) bool) (led
 		if r := (ledger.Request{Kind: a.kind(d)}); !wanted(&r) {
 			continue
 		}
-		return w.single(client, n)
+		if r, ok := w.single(client, n); ok && !isHot(&r) {
+			return r, true
+		}
 	}
 	return ledger.Request{}, false
 }
@@ -370,7 +401,8 @@ func (w *world) earlier(d *dice, client, number int) (int, int) {
 	case n < 14 && client^1 < w.clients:
 		return client ^ 1, number - 1 - d.below(4)
 	case n < 19:
-		return number / together % w.clients, number - number%together - 1
+		const stage = 6 // all who come here at about the same time look at the same place
+		return number / stage % w.clients, number - number%stage - 1
 	default:
 		return d.below(w.clients), number - 1 - d.below(70)
 	}

@@ -24,7 +24,7 @@ const (
 func selectHoldsByReference(more string) string {
 	var states []string
 	for _, state := range []ledger.HoldState{ledger.HoldOpen, ledger.HoldCaptured, ledger.HoldReleased, ledger.HoldExpired} {
-		states = append(states, "SELECT * FROM (SELECT "+holdColumns+" FROM holds WHERE reference = ?1 AND reference <> ''"+more+
+		states = append(states, "SELECT "+holdColumns+" FROM (SELECT "+holdColumns+" FROM holds WHERE reference = ?1 AND reference <> ''"+more+
 			" AND state = '"+string(state)+"' AND (?2 = 0 OR scope = ?2) ORDER BY created_at DESC, id LIMIT ?3)")
 	}
 	return "SELECT " + holdColumns + " FROM (" + strings.Join(states, " UNION ALL ") + ") ORDER BY state = 'open' DESC, created_at DESC, id LIMIT ?3"

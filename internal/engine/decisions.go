@@ -324,17 +324,24 @@ func final(rejection ledger.Code) bool {
 
 // record adds a decided transaction to the batch.
 func (d *decisions) record(t *ledger.Transaction, entries []ledger.Entry) {
-	d.onRollback(func() { delete(d.decided, t.ID) })
-	d.decided[t.ID] = t
+	put(d, d.decided, t.ID, t)
 	d.batch.Transactions = append(d.batch.Transactions, t)
 	d.batch.Entries = append(d.batch.Entries, entries...)
 }
 
-// onRollback remembers how to take back a step of an atomic write.
-func (d *decisions) onRollback(back func()) {
+// put stores a value into one of the maps of d. Inside of an atomic write it
+// remembers how to take that back, so that what the batch changed before is
+// still written, and nothing is that was only about to change.
+func put[K comparable, V any](d *decisions, m map[K]V, key K, value V) {
 	if d.rollback != nil {
-		d.rollback = append(d.rollback, back)
+		before, there := m[key]
+		d.rollback = append(d.rollback, func() {
+			if m[key] = before; !there {
+				delete(m, key)
+			}
+		})
 	}
+	m[key] = value
 }
 
 // state is what a posting is about, in copies that the decision may change.
@@ -432,25 +439,12 @@ func (d *decisions) keep(t *ledger.Transaction, s *ledger.State) {
 		hold = ledger.NewHold(t)
 	}
 	if hold != nil {
-		before, there := d.holds[hold.ID]
-		d.onRollback(func() {
-			delete(d.changes.holds, hold.ID)
-			delete(d.holds, hold.ID)
-			if there {
-				d.holds[hold.ID], d.changes.holds[hold.ID] = before, before
-			}
-		})
-		d.holds[hold.ID], d.changes.holds[hold.ID] = hold, hold
+		put(d, d.holds, hold.ID, hold)
+		put(d, d.changes.holds, hold.ID, hold)
 	}
 	if s.Charge != nil {
-		before, changed := d.refunded[s.Charge.ID], d.changes.charges[s.Charge.ID]
-		d.onRollback(func() {
-			d.refunded[s.Charge.ID] = before
-			if d.changes.charges[s.Charge.ID] = changed; changed == nil {
-				delete(d.changes.charges, s.Charge.ID)
-			}
-		})
-		d.refunded[s.Charge.ID], d.changes.charges[s.Charge.ID] = s.Charge.Refunded, s.Charge
+		put(d, d.refunded, s.Charge.ID, s.Charge.Refunded)
+		put(d, d.changes.charges, s.Charge.ID, s.Charge)
 	}
 	d.keepKey(t.Key, s.Key)
 	if s.Hold != nil && s.HoldKey != s.Key {
@@ -461,19 +455,19 @@ func (d *decisions) keep(t *ledger.Transaction, s *ledger.State) {
 func (d *decisions) keepSide(side *ledger.Side) {
 	// It was found before, so it is found now.
 	wallet, _ := d.wallet(side.Wallet.WalletRef)
-	before := *wallet
-	d.onRollback(func() { *wallet = before })
+	if d.rollback != nil {
+		before := *wallet
+		d.rollback = append(d.rollback, func() { *wallet = before })
+	}
 	*wallet = side.Wallet
-	d.changes.wallets[wallet.WalletRef] = wallet
+	put(d, d.changes.wallets, wallet.WalletRef, wallet)
 }
 
 func (d *decisions) keepKey(id string, budget *ledger.Budget) {
-	if budget == nil {
-		return
+	if budget != nil {
+		put(d, d.keys, id, budget)
+		put(d, d.changes.keys, id, budget)
 	}
-	before := d.keys[id]
-	d.onRollback(func() { d.keys[id], d.changes.keys[id] = before, before })
-	d.keys[id], d.changes.keys[id] = budget, budget
 }
 
 // collect puts what the batch changed into the order in which it is written,

@@ -457,3 +457,39 @@ func TestOrderOfRows(t *testing.T) {
 	}
 	storetest.Verify(t, real)
 }
+
+// Of an atomic batch that is taken back, the refusals are written and no row
+// that it had already changed, while a row that another request of the same
+// commit changed is written as that left it.
+func TestRowsOfWhatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	real, _ := newStore(t)
+	store := &batches{Store: real}
+	gate := storetest.NewGate(store)
+	e := start(t, gate, engine.Options{}, 3)
+	_, err := e.CreateKey(ctx, ledger.Key{Scopes: ledger.Scopes, Caps: ledger.Caps{Daily: 1000}}, ledger.Credentials{ID: "capped", Secret: "secret-of-the-key"})
+	noError(t, err)
+	with := func(r ledger.Request) ledger.Request { r.Key = "capped"; return r }
+	for _, r := range []ledger.Request{
+		topUp("fill", 1, 100), topUp("fill-2", 2, 100), charge("paid", 1, 10), charge("paid-too", 1, 10), place("held", 1, 5), place("held-too", 1, 5),
+	} {
+		post(t, e, r)
+	}
+	store.all = nil
+	var before, first outcome
+	var a batched
+	storetest.Queue(e, gate,
+		posting(e, topUp("alone", 2, 1), &before),
+		posting(e, part("changed", idOf("held"), 2), &first),
+		batching(e, &a, true,
+			with(charge("x", 1, 1)), part("y", idOf("held"), 1), part("z", idOf("held-too"), 1),
+			refund("back", idOf("paid"), 1), transfer("away", 2, 3, 1), charge("too-much", 1, 1000)),
+	)
+	check(t, "commits", len(store.all), 2)
+	batch := store.all[1]
+	check(t, "transactions", len(batch.Transactions), 7)
+	check(t, "rows", []int{len(batch.Entries), len(batch.Wallets), len(batch.Holds), len(batch.Refunded), len(batch.Keys), len(batch.System)}, []int{1, 1, 1, 0, 0, 1})
+	check(t, "wallet", []int64{batch.Wallets[0].Version, int64(batch.Wallets[0].Balance)}, []int64{first.tx.Version, 78})
+	check(t, "hold", int64(batch.Holds[0].Remaining), 3)
+	storetest.Verify(t, real)
+}

@@ -211,7 +211,7 @@ func TestKeyCaps(t *testing.T) {
 	clock := storetest.NewClock(sampleTime)
 	e := start(t, store, engine.Options{Clock: clock.Now}, 1)
 	post(t, e, topUp("fill", 1, 100))
-	credentials := newKey(t, e, 1)
+	credentials := newKey(t, e)
 	counted := func(want ledger.Amount) {
 		t.Helper()
 		keys, err := e.Keys(ctx, 1, "", 10)

@@ -170,7 +170,7 @@ func TestChangesAreInForceAtOnce(t *testing.T) {
 	store, _ := newStore(t)
 	clock := storetest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	e := start(t, store, engine.Options{Clock: clock.Now}, 1)
-	credentials := newKey(t, e, 1)
+	credentials := newKey(t, e)
 	var group sync.WaitGroup
 	var revoked atomic.Bool
 	for range 4 {

@@ -239,7 +239,7 @@ func TestFaultsOfEachChange(t *testing.T) {
 	real, _ := newStore(t)
 	store := &broken{Store: real}
 	e := start(t, store, engine.Options{}, 1)
-	credentials := newKey(t, e, 1)
+	credentials := newKey(t, e)
 	before := dumpOf(t, real)
 	key, err := e.Authenticate(ctx, credentials)
 	noError(t, err)

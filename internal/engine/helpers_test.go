@@ -206,11 +206,11 @@ func setLimit(e *engine.Engine, ref ledger.WalletRef, limit ledger.Amount) error
 	return err
 }
 
-// newKey makes a usable key of an account.
-func newKey(t testing.TB, e *engine.Engine, account ledger.AccountID) ledger.Credentials {
+// newKey makes a usable key of account 1.
+func newKey(t testing.TB, e *engine.Engine) ledger.Credentials {
 	t.Helper()
 	credentials := engine.GenerateCredentials()
-	_, err := e.CreateKey(ctx, ledger.Key{Account: account, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}, credentials)
+	_, err := e.CreateKey(ctx, ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}, credentials)
 	noError(t, err)
 	return credentials
 }

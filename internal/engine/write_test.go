@@ -389,7 +389,7 @@ func TestFaultsOfChanges(t *testing.T) {
 	real, _ := newStore(t)
 	store := &faulty{Store: real}
 	e := start(t, store, engine.Options{}, 1)
-	credentials := newKey(t, e, 1)
+	credentials := newKey(t, e)
 	_, err := e.Authenticate(ctx, credentials)
 	noError(t, err)
 

@@ -279,7 +279,7 @@ func (w *window) changed(r *record, made bool) error {
 	case r.lost(r.err):
 		return nil
 	case made != (code == ""):
-		return w.wrong(r, nil, "the operator was told wrong whether a change was made", fmt.Sprint(made), fmt.Sprint(r.err))
+		return w.wrong(r, nil, "the operator was told wrong whether a change was made", made, r.err)
 	case made, code == ledger.Overloaded, code == ledger.Internal && w.troubled(r):
 		return nil
 	case code == ledger.NotFound && r.change.caps != nil:

@@ -162,7 +162,7 @@ func (w *window) gather(ctx context.Context) error {
 		return err
 	}
 	if len(changes) > 0 {
-		return w.failure(nil, "a transaction that was committed before a change is missing", changes[0].after.String(), changes[0].describe())
+		return w.failure(nil, "a transaction that was committed before a change is missing", changes[0].after, changes[0].describe())
 	}
 	return nil
 }
@@ -190,8 +190,11 @@ func (w *window) arrange(rows []*row, changes []placed) ([]placed, error) {
 }
 
 // failure makes the report of what is wrong about a row, or about none.
-func (w *window) failure(about *row, what, want, got string) *Failure {
-	f := &Failure{Seed: w.round.world.seed, Round: w.round.world.round, Window: w.number, What: what, Want: want, Got: got}
+func (w *window) failure(about *row, what string, want, got any) *MismatchError {
+	f := &MismatchError{
+		Seed: w.round.world.seed, Round: w.round.world.round, Window: w.number,
+		What: what, Want: fmt.Sprint(want), Got: fmt.Sprint(got),
+	}
 	if about == nil {
 		return f
 	}
@@ -204,7 +207,7 @@ func (w *window) failure(about *row, what, want, got string) *Failure {
 }
 
 // wrong makes the report of what is wrong about a record.
-func (w *window) wrong(r *record, about *row, what, want, got string) *Failure {
+func (w *window) wrong(r *record, about *row, what string, want, got any) *MismatchError {
 	f := w.failure(about, what, want, got)
 	f.Operation = r.describe()
 	return f

@@ -44,27 +44,28 @@ func describeRequest(r *ledger.Request) string {
 
 // describe says what a client did and what it was told.
 func (r *record) describe() string {
-	text := fmt.Sprintf("client %d, operation %d (%s, from %d to %d)", r.client, r.number, r.action, r.began, r.ended)
+	var b strings.Builder
+	fmt.Fprintf(&b, "client %d, operation %d (%s, from %d to %d)", r.client, r.number, r.action, r.began, r.ended)
 	if r.fault.kind != noFault {
-		text += fmt.Sprintf(", with the fault %q", r.fault.kind)
+		fmt.Fprintf(&b, ", with the fault %q", r.fault.kind)
 	}
 	if r.change != nil {
-		text += ", " + r.change.describe()
+		b.WriteString(", " + r.change.describe())
 	}
 	for i := range r.requests {
 		if i == 8 {
-			text += " …"
+			b.WriteString(" …")
 			break
 		}
-		text += "\n            " + describeRequest(&r.requests[i]) + " -> " + describeResult(r.answer(i))
+		fmt.Fprintf(&b, "\n            %s -> %s", describeRequest(&r.requests[i]), describeResult(r.answer(i)))
 	}
 	for i := range r.settled {
-		text += fmt.Sprintf("\n            %s %s -> %s %v", r.reports[i].Reference, r.reports[i].Status, r.settled[i].Outcome, r.settled[i].Err)
+		fmt.Fprintf(&b, "\n            %s %s -> %s %v", r.reports[i].Reference, r.reports[i].Status, r.settled[i].Outcome, r.settled[i].Err)
 	}
 	if r.err != nil {
-		text += ": " + r.err.Error()
+		b.WriteString(": " + r.err.Error())
 	}
-	return text
+	return b.String()
 }
 
 func describeResult(result engine.Result) string {

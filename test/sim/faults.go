@@ -215,6 +215,7 @@ func (t *faultyTx) call() error {
 		return fmt.Errorf("statement: %w", errInjected)
 	case slow:
 		time.Sleep(t.fault.delay)
+	default: // The others happen around the transaction, see Write.
 	}
 	return nil
 }

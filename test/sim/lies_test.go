@@ -34,8 +34,8 @@ func TestHonest(t *testing.T) {
 func mustNotice(t *testing.T, config Config, words ...string) {
 	t.Helper()
 	_, err := Run(t.Context(), config)
-	failure := new(Failure)
-	if !errors.As(err, &failure) {
+	failure, noticed := errors.AsType[*MismatchError](err)
+	if !noticed {
 		t.Fatalf("the lie was not noticed: %v", err)
 	}
 	if failure.Seed != config.Seed || !strings.Contains(err.Error(), "SALDO_SIM_SEED=") {

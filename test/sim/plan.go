@@ -62,6 +62,7 @@ func (w *world) plan(client, number int) *plan {
 		p.change = drawAccountChange(d)
 	case doCaps:
 		p.change = drawCaps(d)
+	default: // The others are about the whole ledger, or the process, and have no details.
 	}
 	if (a == doRetry || a == doAlter) && p.requests == nil {
 		p.action, p.account = doHolder, drawAccount(d) // there is nothing to ask for again yet
@@ -78,9 +79,12 @@ func (w *world) posts(client, number int) ([]ledger.Request, bool) {
 func (w *world) misfortune(d *dice, p *plan) {
 	// In most rounds time goes in steps, so that things happen at the very moment
 	// at which a hold expires.
-	p.passes = time.Duration(d.below(10_000)) * time.Microsecond
-	if (uint64(w.round)+w.seed)%4 != 0 {
-		p.passes = 100 * time.Millisecond * time.Duration(p.passes/(9500*time.Microsecond))
+	micros := d.below(10_000)
+	switch inSteps := (uint64(w.round)+w.seed)%4 != 0; {
+	case !inSteps:
+		p.passes = time.Duration(micros) * time.Microsecond
+	case micros >= 9500:
+		p.passes = 100 * time.Millisecond
 	}
 	switch n := d.below(30_000); {
 	case n < 1:

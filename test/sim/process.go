@@ -131,7 +131,7 @@ func (r *round) end(ctx context.Context, p *process, crash bool) error {
 		p.faulty.dead.Store(true)
 		p.kill()
 	}
-	p.Engine.Close()
+	p.Close()
 	p.kill()
 	if crash {
 		return r.ledger.Crash(ctx, p.store)

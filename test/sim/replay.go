@@ -44,8 +44,8 @@ func (w *window) change(at int) error {
 	if id != 0 {
 		w.states[id] = append(w.states[id], stateAt{at, w.model.state(id)})
 	}
-	if r.err != nil {
-		return nil
+	if r.key == nil && r.holder == nil {
+		return nil // nobody was told, since the outcome was unknown
 	}
 	if r.key != nil {
 		k := w.model.keys[r.change.target.key]
@@ -87,7 +87,7 @@ func (w *window) decideAll(at, size int) error {
 			return err
 		}
 		if created := rows[i].CreatedAt; created.Before(w.model.last) || created.UnixMicro() > w.round.clock.highest.Load() {
-			return w.failure(rows[i], "its time is before that of the decision before it, or in the future", w.model.last.String(), created.String())
+			return w.failure(rows[i], "its time is before that of the decision before it, or in the future", w.model.last, created)
 		}
 		w.model.last = rows[i].CreatedAt
 		w.remember(rows[i].Wallet.Account)
@@ -150,7 +150,7 @@ func (w *window) request(r *row) error {
 		// again by the time of the decision, which is what matters.
 		var expiry int64
 		if _, err := fmt.Sscanf(r.IdempotencyKey, "expire:"+r.Parent.String()+":%d", &expiry); err != nil || expiry > h.expires.UnixMicro() {
-			return w.failure(r, "the key does not follow from the hold and its expiry", h.expires.String(), r.IdempotencyKey)
+			return w.failure(r, "the key does not follow from the hold and its expiry", h.expires, r.IdempotencyKey)
 		}
 		asked.IdempotencyKey = fmt.Sprintf("expire:%s:%d", r.Parent, expiry)
 	case ledger.Capture, ledger.Release:

@@ -221,6 +221,7 @@ func (w *world) movement(d *dice, r *ledger.Request, client, number int) {
 		r.ExpiresIn = time.Duration(seconds) * time.Second
 		message := fmt.Sprintf("m%d-%d", client, number)
 		r.Reference = pick(d, message, message, message, r.Reference, sharedReference(d))
+	default: // A charge is as it was drawn; the other kinds are about an earlier request.
 	}
 	if own {
 		r.Scope = r.Wallet.Account
@@ -321,6 +322,7 @@ func (w *world) aboutHold(d *dice, r *ledger.Request, client, number int) {
 	case ledger.Capture:
 		r.Final = d.percent(60)
 		r.Amount = pick(d, 0, held.Amount, max(1, held.Amount/4), max(1, held.Amount/3), max(1, held.Amount/2), above(held.Amount))
+	default: // A release says nothing but which hold.
 	}
 }
 

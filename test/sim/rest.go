@@ -87,7 +87,7 @@ func (w *window) holdAtRest(ctx context.Context, store Store, id ledger.Transact
 		return nil
 	}
 	if err != nil || !there {
-		return w.failure(w.decided[id], "there is a hold too many, or one too few", fmt.Sprintf("%t", there), fmt.Sprintf("%+v, %v", got, err))
+		return w.failure(w.decided[id], "there is a hold too many, or one too few", there, fmt.Sprintf("%+v, %v", got, err))
 	}
 	if !want.same(id, got) {
 		return w.failure(w.decided[id], "a hold differs", fmt.Sprintf("%+v", want), fmt.Sprintf("%+v", *got))
@@ -120,7 +120,7 @@ func (w *window) openHolds(ctx context.Context, e *engine.Engine) error {
 			return err
 		}
 		if len(listed) != open[ref] {
-			return w.failure(nil, fmt.Sprintf("the open holds of %v", ref), fmt.Sprint(open[ref]), fmt.Sprint(len(listed)))
+			return w.failure(nil, fmt.Sprintf("the open holds of %v", ref), open[ref], len(listed))
 		}
 	}
 	return nil
@@ -135,11 +135,11 @@ func (w *window) systemAtRest(ctx context.Context, snapshot engine.Snapshot) err
 		s := &system[i]
 		want := w.model.system[systemAccount{s.Account, s.Currency}]
 		if want == nil || want.String() != s.Total.Millionths() {
-			return w.failure(nil, fmt.Sprintf("system account %s in %s differs", s.Account, s.Currency), fmt.Sprint(want), s.Total.Millionths())
+			return w.failure(nil, fmt.Sprintf("system account %s in %s differs", s.Account, s.Currency), want, s.Total.Millionths())
 		}
 	}
 	if len(system) != len(w.model.system) {
-		return w.failure(nil, "the number of system accounts", fmt.Sprint(len(w.model.system)), fmt.Sprint(len(system)))
+		return w.failure(nil, "the number of system accounts", len(w.model.system), len(system))
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (w *window) whole(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && i != len(w.order) {
-		err = w.failure(nil, "transactions are gone", fmt.Sprint(len(w.order)), fmt.Sprint(i))
+		err = w.failure(nil, "transactions are gone", len(w.order), i)
 	}
 	if err != nil {
 		return err
@@ -195,7 +195,7 @@ func (w *window) allHolds(ctx context.Context, snapshot engine.Snapshot) error {
 		after = page[len(page)-1].Hold
 	}
 	if count != len(w.model.holds) {
-		return w.failure(nil, "the number of holds", fmt.Sprint(len(w.model.holds)), fmt.Sprint(count))
+		return w.failure(nil, "the number of holds", len(w.model.holds), count)
 	}
 	return nil
 }
@@ -223,11 +223,11 @@ func (w *window) allRefunds(ctx context.Context, snapshot engine.Snapshot) error
 			refunded++
 		}
 		if c.refunded != got[id] {
-			return w.failure(w.decided[id], "what was refunded of a charge differs", fmt.Sprint(c.refunded), fmt.Sprint(got[id]))
+			return w.failure(w.decided[id], "what was refunded of a charge differs", c.refunded, got[id])
 		}
 	}
 	if refunded != len(got) {
-		return w.failure(nil, "the number of charges of which something was refunded", fmt.Sprint(refunded), fmt.Sprint(len(got)))
+		return w.failure(nil, "the number of charges of which something was refunded", refunded, len(got))
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func (w *window) verify(ctx context.Context, store Store) error {
 		return err
 	}
 	if report.ProblemCount > 0 {
-		return w.failure(nil, "verify found something", "", fmt.Sprint(report.Problems))
+		return w.failure(nil, "verify found something", "", report.Problems)
 	}
 	if report.Transactions != int64(len(w.order)) || report.Holds != int64(len(w.model.holds)) || report.Heads != int64(len(heads)) {
 		return w.failure(nil, "verify did not see everything", fmt.Sprintf("%d transactions, %d holds, %d heads", len(w.order), len(w.model.holds), len(heads)),

@@ -258,6 +258,7 @@ func (s *subject) conclude(t *ledger.Transaction) {
 	switch t.Kind {
 	case ledger.Charge, ledger.PlaceHold, ledger.Capture:
 		day, month = s.capLeft()
+	default: // No cap counts the other kinds, so their transactions say nothing of caps.
 	}
 	t.CapLeft = ledger.CapLeft{Daily: ledger.Amount(day), Monthly: ledger.Amount(month)}
 }
@@ -289,6 +290,7 @@ func (m *model) post(t *ledger.Transaction, s *subject, f *flow) {
 	case ledger.Refund:
 		s.charge.refunded += f.moved
 		m.charges[t.Parent] = s.charge
+	default: // The other kinds neither make nor reduce what can be refunded.
 	}
 	m.addSystem(t, s.account.currency, f)
 }

@@ -67,11 +67,12 @@ func (w *window) report(r *record, i int) string {
 		return w.undetermined(r, &report, settled)
 	case engine.SettledCaptured, engine.SettledReleased:
 		return w.settledNow(r, &report, settled)
+	default:
+		if settled.Hold == nil {
+			return "there is no hold"
+		}
+		return w.settledNot(r, &report, settled)
 	}
-	if settled.Hold == nil {
-		return "there is no hold"
-	}
-	return w.settledNot(r, &report, settled)
 }
 
 // candidates are the holds that a report can mean.
@@ -164,6 +165,7 @@ func (w *window) settledNot(r *record, report *ledger.DeliveryReport, settled *e
 		ok = w.was(id, low, high, ledger.HoldReleased)
 	case engine.SettledExpired:
 		ok = w.was(id, low, high, ledger.HoldExpired) || w.rejected(r, id, ledger.HoldPastExpiry)
+	default: // There is no other outcome that leaves a hold alone, so it is wrong.
 	}
 	if !ok {
 		return "the hold was not in that state"

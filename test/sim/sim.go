@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -63,7 +64,7 @@ func (c *Config) setDefaults() error {
 // over tells whether the time is up.
 func (c *Config) over(stats *Stats) bool { return c.Time > 0 && time.Since(stats.began) >= c.Time }
 
-// Run simulates, and gives what it did. The error is a *Failure where the
+// Run simulates, and gives what it did. The error is a *MismatchError where the
 // ledger was wrong.
 func Run(ctx context.Context, config Config) (*Stats, error) {
 	if err := config.setDefaults(); err != nil {
@@ -94,8 +95,7 @@ func runRound(ctx context.Context, config *Config, stats *Stats, number int) (er
 	r := newRound(config, stats, number, ledger)
 	defer func() {
 		stats.addFaults(r.notes)
-		failure := new(Failure)
-		if errors.As(err, &failure) {
+		if _, wrong := errors.AsType[*MismatchError](err); wrong {
 			return // with the ledger left as it is, to be looked at
 		}
 		err = errors.Join(err, ledger.Remove())
@@ -103,8 +103,8 @@ func runRound(ctx context.Context, config *Config, stats *Stats, number int) (er
 	return r.run(ctx)
 }
 
-// Failure says what was wrong, and how to see it again.
-type Failure struct {
+// MismatchError says where ledger and model differ, and how to see it again.
+type MismatchError struct {
 	Seed          uint64
 	Round, Window int
 	What          string
@@ -114,18 +114,19 @@ type Failure struct {
 }
 
 // Error tells all of it.
-func (f *Failure) Error() string {
-	text := fmt.Sprintf("%s\nround %d, window %d; to repeat it: SALDO_SIM_SEED=%d", f.What, f.Round, f.Window, f.Seed)
-	for _, part := range []struct{ name, text string }{{"operation", f.Operation}, {"want", f.Want}, {"got", f.Got}} {
+func (e *MismatchError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\nround %d, window %d; to repeat it: SALDO_SIM_SEED=%d", e.What, e.Round, e.Window, e.Seed)
+	for _, part := range []struct{ name, text string }{{"operation", e.Operation}, {"want", e.Want}, {"got", e.Got}} {
 		if part.text != "" {
-			text += fmt.Sprintf("\n%-9s %s", part.name, part.text)
+			fmt.Fprintf(&b, "\n%-9s %s", part.name, part.text)
 		}
 	}
-	if len(f.Trail) > 0 {
-		text += "\nthe last transactions of the wallet:"
+	if len(e.Trail) > 0 {
+		b.WriteString("\nthe last transactions of the wallet:")
 	}
-	for _, line := range f.Trail {
-		text += "\n  " + line
+	for _, line := range e.Trail {
+		b.WriteString("\n  " + line)
 	}
-	return text
+	return b.String()
 }

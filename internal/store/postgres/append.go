@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -94,12 +95,12 @@ func (t *tx) Append(ctx context.Context, b *engine.Batch) error {
 	}
 	queueRare(batch, b)
 	if len(b.System) > 0 {
-		// They come last: other nodes may wait for them, though rarely.
+		// They come last: others may wait for the same shard, though rarely.
 		batch.Queue(addSystem,
 			column(b.System, func(s *engine.SystemTotal) string { return string(s.Account) }),
 			column(b.System, func(s *engine.SystemTotal) string { return s.Currency }),
 			column(b.System, func(s *engine.SystemTotal) string { return s.Total.Millionths() }),
-			t.shard).Exec(ignore)
+			int16(rand.IntN(systemShards))).Exec(ignore)
 	}
 	if batch.Len() == 0 {
 		return nil

@@ -13,7 +13,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
 //go:embed migrations/*.sql
@@ -79,7 +79,7 @@ const maxSkew = 5 * time.Second
 const writeConnections = 2
 
 // systemShards is how many rows a system account may have in one currency. A
-// node takes one by chance, which it rarely shares with another node.
+// write takes one by chance, which it rarely shares with another one.
 const systemShards = 256
 
 // Store is a ledger in a PostgreSQL database. It implements engine.Store.
@@ -90,7 +90,9 @@ type Store struct {
 	writer *pgxpool.Pool // nil when read-only
 	reader *pgxpool.Pool
 	begin  string // how a write begins
-	shard  int16  // of the system accounts
+
+	holders gather[ledger.AccountID, *ledger.Holder]
+	keys    gather[ledger.Hash, *ledger.Key]
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -143,7 +145,6 @@ func open(ctx context.Context, url string, prepare func(context.Context, *Store)
 		}
 	}
 	if err == nil {
-		s.shard = int16(rand.IntN(systemShards))
 		s.begin, err = s.beginning(ctx)
 	}
 	if err != nil {
@@ -182,7 +183,9 @@ func connect(ctx context.Context, url string) (*Store, error) {
 		pool.Close()
 		return nil, named(err)
 	}
-	return &Store{reader: pool}, nil
+	s := &Store{reader: pool}
+	s.holders.query, s.keys.query = s.readHolders, s.readKeys
+	return s, nil
 }
 
 // Valid tells whether a name of a ledger is the URL of a PostgreSQL database.

@@ -11,12 +11,13 @@ import (
 )
 
 var (
-	selectHolder = selectHolders + " WHERE a.id = $1 ORDER BY w.service"
-	selectPage   = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
+	selectNamed = selectHolders + " WHERE a.id = ANY($1::integer[]) ORDER BY a.id, w.service"
+	selectPage  = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
 		ORDER BY a.id, w.service`
 )
 
 const (
+	selectByDigest     = "SELECT " + keyColumns + " FROM keys WHERE digest = ANY($1::bytea[])"
 	selectKeys         = "SELECT " + keyColumns + " FROM keys WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
 	selectOperatorKeys = "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > $1 ORDER BY id LIMIT $2"
 	selectTransaction  = "SELECT " + transactionColumns + " FROM transactions WHERE id = $1"
@@ -61,36 +62,57 @@ func readOne[T any](ctx context.Context, s *Store, missing error, scan func(pgx.
 	return one(ctx, s.reader, missing, scan, query, args...)
 }
 
-// Holder reads an account with all its wallets.
+// Holder reads an account with all its wallets, in one query with others that
+// are asked for at the same time.
 func (s *Store) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error) {
-	holders, err := s.holders(ctx, selectHolder, int32(id))
+	holder, ok, err := s.holders.load(ctx, id)
+	if err == nil && !ok {
+		err = ledger.Errorf(ledger.NotFound, "there is no account %d", id)
+	}
+	return holder, err
+}
+
+func (s *Store) readHolders(ctx context.Context, ids []ledger.AccountID) (map[ledger.AccountID]*ledger.Holder, error) {
+	rows, err := s.reader.Query(ctx, selectNamed, column(ids, func(id *ledger.AccountID) int32 { return int32(*id) }))
 	if err != nil {
 		return nil, err
 	}
-	if len(holders) == 0 {
-		return nil, ledger.Errorf(ledger.NotFound, "there is no account %d", id)
+	found, err := collectHolders(rows, new(time.Time))
+	holders := make(map[ledger.AccountID]*ledger.Holder, len(found))
+	for _, holder := range found {
+		holders[holder.ID] = holder
 	}
-	return holders[0], nil
+	return holders, err
 }
 
 // Holders lists accounts with an id above after, in order.
 func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error) {
-	return s.holders(ctx, selectPage, int32(after), limit)
-}
-
-func (s *Store) holders(ctx context.Context, query string, args ...any) ([]*ledger.Holder, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	rows, err := s.reader.Query(ctx, query, args...)
+	rows, err := s.reader.Query(ctx, selectPage, int32(after), limit)
 	if err != nil {
 		return nil, err
 	}
 	return collectHolders(rows, new(time.Time))
 }
 
-// KeyByDigest finds a key by its digest.
+// KeyByDigest finds a key by its digest, in one query with others that are asked
+// for at the same time.
 func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, error) {
-	return readOne(ctx, s, errNoKey, scanKey, "SELECT "+keyColumns+" FROM keys WHERE digest = $1", digest[:])
+	key, ok, err := s.keys.load(ctx, digest)
+	if err == nil && !ok {
+		err = errNoKey
+	}
+	return key, err
+}
+
+func (s *Store) readKeys(ctx context.Context, digests []ledger.Hash) (map[ledger.Hash]*ledger.Key, error) {
+	found, err := list(ctx, s.reader, scanKey, selectByDigest, column(digests, func(digest *ledger.Hash) []byte { return digest[:] }))
+	keys := make(map[ledger.Hash]*ledger.Key, len(found))
+	for _, key := range found {
+		keys[key.Digest] = key
+	}
+	return keys, err
 }
 
 // Keys lists an owner's keys with an id above after, in order.

@@ -68,7 +68,7 @@ func (s *Store) attempt(ctx context.Context, fn func(engine.Tx) error) (again bo
 	}
 	// Up to here a caller can give up, and nothing is kept. From here on only the
 	// server decides.
-	if err := errors.Join(fn(&tx{conn: conn.Conn(), shard: s.shard}), ctx.Err()); err != nil {
+	if err := errors.Join(fn(&tx{conn: conn.Conn()}), ctx.Err()); err != nil {
 		again = ctx.Err() == nil && (passing(err) || lost(ctx, conn) || codeOf(err) == readOnlyTransaction)
 		if codeOf(err) == readOnlyTransaction {
 			closeConn(conn) // another one may lead to the server that took over
@@ -138,7 +138,6 @@ func closeConn(conn *pgxpool.Conn) {
 // tx is one attempt at a write.
 type tx struct {
 	conn   *pgx.Conn
-	shard  int16
 	latest time.Time
 }
 
@@ -148,8 +147,6 @@ const lockWallets = `SELECT 1 FROM wallets AS w
 	JOIN unnest($1::integer[], $2::text[]) AS wanted (account_id, service)
 		ON w.account_id = wanted.account_id AND w.service = wanted.service
 	ORDER BY w.account_id, w.service FOR UPDATE OF w`
-
-var selectLocked = selectHolders + " WHERE a.id = ANY($1::integer[]) ORDER BY a.id, w.service"
 
 // Lock locks the wallets, and then reads. These are two statements, because one
 // that had to wait would see the account, and the other wallets, as they were
@@ -166,7 +163,7 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 	batch := &pgx.Batch{}
 	batch.Queue(lockWallets, accounts, services).Exec(ignore)
 	var found []*ledger.Holder
-	batch.Queue(selectLocked, ids).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(selectNamed, ids).Query(func(rows pgx.Rows) (err error) {
 		found, err = collectHolders(rows, &t.latest)
 		return err
 	})

@@ -1,6 +1,7 @@
 // Package pgtest gives tests databases of a PostgreSQL server of their own: one
 // server for each process of tests, in a temporary folder, on a free port of the
-// loopback address, gone when the process ends.
+// loopback address, gone when the process ends. A program that needs more than
+// one, or one that is durable, starts its own.
 package pgtest
 
 import (
@@ -34,7 +35,7 @@ func (t Tests) Run() int {
 // shared is the server of this process.
 var shared struct {
 	sync.Mutex
-	server *server
+	server *Server
 	err    error
 }
 
@@ -52,7 +53,8 @@ func NewDatabase(t testing.TB) string {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("test%d", databases.Add(1))
-	if err := s.execute(context.Background(), "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'"+s.language); err != nil {
+	url, err := s.Create(context.Background(), name)
+	if err != nil {
 		t.Fatalf("create a database: %v", err)
 	}
 	t.Cleanup(func() {
@@ -60,7 +62,13 @@ func NewDatabase(t testing.TB) string {
 			t.Errorf("drop the database: %v", err)
 		}
 	})
-	return s.url(name)
+	return url
+}
+
+// Create makes an empty database of that name and gives its URL.
+func (s *Server) Create(ctx context.Context, name string) (url string, err error) {
+	err = s.execute(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0 ENCODING 'UTF8'"+s.language)
+	return s.url(name), err
 }
 
 // Exec runs statements in a database, as its command line tool would.
@@ -81,28 +89,28 @@ func Stop() error {
 	if shared.server == nil {
 		return nil
 	}
-	err := errors.Join(shared.server.halt(), os.RemoveAll(shared.server.folder))
+	err := shared.server.Stop()
 	shared.server, shared.err = nil, errors.New("the PostgreSQL server of the tests was stopped")
 	return err
 }
 
-func running() (*server, error) {
+func running() (*Server, error) {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil && shared.err == nil {
-		shared.server, shared.err = start()
+		shared.server, shared.err = Start(Options{})
 	}
 	return shared.server, shared.err
 }
 
-func (s *server) url(database string) string {
+func (s *Server) url(database string) string {
 	return (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(user, s.password), Path: "/" + database,
 		Host: fmt.Sprintf("127.0.0.1:%d", s.port), RawQuery: "sslmode=disable",
 	}).String()
 }
 
-func (s *server) execute(ctx context.Context, statement string) error {
+func (s *Server) execute(ctx context.Context, statement string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return Exec(ctx, s.url("postgres"), statement)

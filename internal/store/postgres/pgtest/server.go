@@ -25,8 +25,15 @@ const user = "saldo"
 // startTimeout bounds how long the server may take to start, or to stop.
 const startTimeout = time.Minute
 
-// server is a PostgreSQL server in a folder of its own.
-type server struct {
+// Options are what a server is started with. The zero Options are for tests.
+type Options struct {
+	Folder  string // in which it makes a folder of its own; "" for that of temporary files
+	Durable bool   // it waits for its disk, as a server in use does
+}
+
+// Server is a PostgreSQL server in a folder of its own.
+type Server struct {
+	durable  bool
 	bin      string // where its programs are
 	folder   string
 	password string
@@ -38,16 +45,16 @@ type server struct {
 	ended    chan error
 }
 
-// start makes a server and waits until it answers.
-func start() (_ *server, err error) {
-	s := &server{password: rand.Text()}
+// Start makes a server and waits until it answers. Whoever starts it stops it.
+func Start(o Options) (_ *Server, err error) {
+	s := &Server{durable: o.Durable, password: rand.Text()}
 	if s.bin, err = programs(); err != nil {
 		return nil, err
 	}
 	if s.account, err = account(); err != nil {
 		return nil, err
 	}
-	if s.folder, err = os.MkdirTemp("", "saldo-postgres-"); err != nil {
+	if s.folder, err = os.MkdirTemp(o.Folder, "saldo-postgres-"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -55,6 +62,9 @@ func start() (_ *server, err error) {
 			err = errors.Join(err, os.RemoveAll(s.folder))
 		}
 	}()
+	if s.folder, err = filepath.Abs(s.folder); err != nil { // its programs run in it
+		return nil, err
+	}
 	if err := s.initialize(); err != nil {
 		return nil, err
 	}
@@ -114,7 +124,7 @@ func account() (*syscall.Credential, error) {
 }
 
 // initialize makes the files of the server.
-func (s *server) initialize() error {
+func (s *Server) initialize() error {
 	password := filepath.Join(s.folder, "password")
 	if err := os.WriteFile(password, []byte(s.password), 0o600); err != nil {
 		return err
@@ -137,10 +147,10 @@ func (s *server) initialize() error {
 	return nil
 }
 
-func (s *server) data() string { return filepath.Join(s.folder, "data") }
+func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
 // run starts the server and waits until it answers.
-func (s *server) run() error {
+func (s *Server) run() error {
 	var err error
 	// Another process may take the free port before the server does.
 	for range 3 {
@@ -151,7 +161,7 @@ func (s *server) run() error {
 	return err
 }
 
-func (s *server) try() (err error) {
+func (s *Server) try() (err error) {
 	if s.port == 0 {
 		if s.port, err = freePort(); err != nil {
 			return err
@@ -160,16 +170,12 @@ func (s *server) try() (err error) {
 	if s.output, err = os.Create(filepath.Join(s.folder, "output")); err != nil {
 		return err
 	}
-	// What the tests check of durability is that of the protocol. That a disk
-	// keeps what it was told to keep is not theirs to find out.
-	settings := []string{
-		"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms",
-	}
-	s.process = exec.CommandContext(context.Background(), filepath.Join(s.bin, "postgres"), settings...) //nolint:gosec // The program is the one that is installed.
+	s.process = exec.CommandContext(context.Background(), filepath.Join(s.bin, "postgres"), s.settings()...) //nolint:gosec // The program is the one that is installed.
 	s.process.Dir, s.process.Stdout, s.process.Stderr = s.folder, s.output, s.output
 	// The server ends with this process, in whatever way that ends.
-	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: s.account, Pdeathsig: syscall.SIGQUIT}
+	// Until then nobody but this process stops it: not the ^C of a terminal either,
+	// which goes to a whole group of processes.
+	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: s.account, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
 	s.ended = make(chan error, 1)
 	started := make(chan error, 1)
 	go func() {
@@ -189,8 +195,20 @@ func (s *server) try() (err error) {
 	return nil
 }
 
+func (s *Server) settings() []string {
+	settings := []string{
+		"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
+	}
+	if s.durable {
+		return append(settings, "-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=128MB")
+	}
+	// What the tests check of durability is that of the protocol. That a disk
+	// keeps what it was told to keep is not theirs to find out.
+	return append(settings, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms")
+}
+
 // answers waits until the server answers.
-func (s *server) answers() error {
+func (s *Server) answers() error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		err := s.execute(context.Background(), "SELECT 1")
@@ -209,7 +227,7 @@ func (s *server) answers() error {
 }
 
 // said is what the server printed.
-func (s *server) said() []byte {
+func (s *Server) said() []byte {
 	text, err := os.ReadFile(s.output.Name())
 	if err != nil {
 		return []byte(err.Error())
@@ -217,8 +235,11 @@ func (s *server) said() []byte {
 	return bytes.TrimSpace(text)
 }
 
+// Stop stops the server and removes what it left.
+func (s *Server) Stop() error { return errors.Join(s.halt(), os.RemoveAll(s.folder)) }
+
 // halt stops the server, whoever is connected.
-func (s *server) halt() (err error) {
+func (s *Server) halt() (err error) {
 	defer func() { err = errors.Join(err, s.output.Close()) }()
 	if err := s.process.Process.Signal(syscall.SIGINT); err != nil {
 		return err

@@ -22,8 +22,11 @@ var (
 func authSecret(text string) string { return fmt.Sprintf(`{"authSecret":%q}`, text) }
 
 // TestAntgst goes through every row of the tables of docs/wire/antgst.md.
-func TestAntgst(t *testing.T) {
-	w := newWorld(t, "--rate-limit", "1000", "--auth-failure-limit", "0")
+func TestAntgst(t *testing.T) { saldotest.OnEachStore(t, testAntgst) }
+
+func testAntgst(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store, "--rate-limit", "1000", "--auth-failure-limit", "0")
 	c := w.newCast(t)
 	ask := func(t *testing.T, body string, headers ...string) saldotest.Reply {
 		t.Helper()

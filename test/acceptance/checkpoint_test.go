@@ -1,15 +1,12 @@
 package acceptance
 
 import (
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	_ "modernc.org/sqlite" // to go past Saldo
 
 	"github.com/saldo-ledger/saldo/test/saldotest"
 )
@@ -25,28 +22,13 @@ func (w *world) move(t *testing.T, path, key, body string) (id string) {
 	return strings.Trim(string(made.ID), `"`)
 }
 
-// forge changes a ledger's file behind Saldo's back, its triggers first.
-func forge(t *testing.T, path string, statements ...string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer shut(t, db)
-	for _, table := range []string{"transactions", "entries", "holds"} {
-		statements = append([]string{"DROP TRIGGER IF EXISTS " + table + "_no_delete"}, statements...)
-	}
-	for _, statement := range statements {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-}
-
 // TestCheckpointFindsCutTail takes the end of a wallet's history away with all
 // that came of it, so that what is left adds up.
-func TestCheckpointFindsCutTail(t *testing.T) {
-	w := newWorld(t)
+func TestCheckpointFindsCutTail(t *testing.T) { saldotest.OnEachStore(t, testCheckpointFindsCutTail) }
+
+func testCheckpointFindsCutTail(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	folder := t.TempDir()
 	private, public, file := filepath.Join(folder, "saldo.pem"), filepath.Join(folder, "saldo.pub.pem"), filepath.Join(folder, "saldo.checkpoint")
 	run := func(want int, args ...string) saldotest.Result {
@@ -79,7 +61,7 @@ func TestCheckpointFindsCutTail(t *testing.T) {
 	}
 
 	// The charge and the capture never were: the hold is open again.
-	forge(t, w.db,
+	forge(t, w.store, w.db,
 		"DELETE FROM transactions WHERE service = 'sms' AND version > 2",
 		"DELETE FROM entries WHERE service = 'sms' AND version > 2",
 		`UPDATE wallets SET (version, balance, held, head) = (SELECT version, balance, held, hash FROM entries WHERE service = 'sms' AND version = 2) WHERE service = 'sms'`,

@@ -73,8 +73,11 @@ func (f esmsForm) balance(units int, id api.AccountID, headers map[string]string
 
 // TestESMS goes through every row of the tables of docs/wire/esms.md, at every
 // operation in every spelling.
-func TestESMS(t *testing.T) {
-	w := newWorld(t, "--rate-limit", "1000", "--auth-failure-limit", "0")
+func TestESMS(t *testing.T) { saldotest.OnEachStore(t, testESMS) }
+
+func testESMS(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store, "--rate-limit", "1000", "--auth-failure-limit", "0")
 	c := w.newCast(t)
 	for _, documented := range esmsForms {
 		for _, form := range []esmsForm{documented, {documented.method, strings.ToLower(documented.path), documented.xml}} {

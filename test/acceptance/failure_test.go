@@ -14,12 +14,15 @@ import (
 
 // TestStoreFailure takes the database away under a running server: what cannot
 // be read must never look like a balance.
-func TestStoreFailure(t *testing.T) {
-	w := newWorld(t)
+func TestStoreFailure(t *testing.T) { saldotest.OnEachStore(t, testStoreFailure) }
+
+func testStoreFailure(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	c := w.newCast(t)
 	w.Stop() // and with that everything is in the database file, and nothing in a cache
 	w.serve(t)
-	ruin(t, w.db)
+	ruin(t, store, w.db)
 	t.Run("antgst", func(t *testing.T) {
 		check(t, w.Send(t, http.MethodPost, antgstPath, authSecret(c.good.authSecret())),
 			want{500, `{"msg":"Something goes wrong with our servers.","code":500}`, antgstHeaders})
@@ -37,7 +40,7 @@ func TestStoreFailure(t *testing.T) {
 			if reply.Status != 500 || !strings.Contains(reply.Body, `"code":"internal_error"`) {
 				t.Errorf("%s: %+v", path, reply)
 			}
-			for _, detail := range []string{"sqlite", "malformed", "database", "SELECT", w.db} {
+			for _, detail := range []string{"sqlite", "malformed", "database", "SELECT", "relation", w.db} {
 				if strings.Contains(strings.ToLower(reply.Body), strings.ToLower(detail)) {
 					t.Errorf("%s tells a caller: %s", path, reply.Body)
 				}
@@ -51,10 +54,15 @@ func TestStoreFailure(t *testing.T) {
 	}
 }
 
-// ruin overwrites every page of a database but the first, which has the format
-// of the file and which every reader looks at.
-func ruin(t *testing.T, path string) {
+// ruin makes a ledger unreadable: the tables are gone from a database, and of a
+// file every page is overwritten but the first, which has the format of the file
+// and which every reader looks at.
+func ruin(t *testing.T, store saldotest.Store, path string) {
 	t.Helper()
+	if store == saldotest.PostgreSQL {
+		forge(t, store, path, "DROP SCHEMA public CASCADE")
+		return
+	}
 	const page = 4096
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -73,20 +81,17 @@ func ruin(t *testing.T, path string) {
 	}
 }
 
-// TestVerifyFindsTampering changes history in the ledger file behind Saldo's back.
-func TestVerifyFindsTampering(t *testing.T) {
-	w := newWorld(t)
+// TestVerifyFindsTampering changes history behind Saldo's back.
+func TestVerifyFindsTampering(t *testing.T) { saldotest.OnEachStore(t, testVerifyFindsTampering) }
+
+func testVerifyFindsTampering(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	account := w.account(t, api.AccountRequest{}, nil)
 	posted := w.post(t, api.TransactionRequest{Account: account, Wallet: "sms", Type: api.TransactionTypeTopup, Amount: new("5"), Reference: "paid-in-cash"})
 	w.Stop()
 	saldotest.Verify(t, w.db)
-	content, err := os.ReadFile(w.db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(w.db, bytes.ReplaceAll(content, []byte("paid-in-cash"), []byte("paid-by-card")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	forge(t, store, w.db, "UPDATE transactions SET reference = 'paid-by-card'")
 	found := saldotest.Run(t, "verify", "--db", w.db)
 	if found.Status != 1 || !strings.Contains(found.Stdout, posted.ID) || !strings.Contains(found.Stderr, "not sound") {
 		t.Errorf("got %+v", found)

@@ -74,7 +74,10 @@ func begins(t *testing.T, reply saldotest.Reply, want string) {
 }
 
 // TestAllowList checks whose word about an address is believed.
-func TestAllowList(t *testing.T) {
+func TestAllowList(t *testing.T) { saldotest.OnEachStore(t, testAllowList) }
+
+func testAllowList(t *testing.T, store saldotest.Store) {
+	t.Helper()
 	servers := map[string]*world{}
 	for i, test := range []struct {
 		name      string
@@ -99,7 +102,7 @@ func TestAllowList(t *testing.T) {
 	} {
 		w, started := servers[test.proxies]
 		if !started {
-			w = newWorld(t, "--trusted-proxy", test.proxies)
+			w = newWorld(t, store, "--trusted-proxy", test.proxies)
 			servers[test.proxies] = w
 		}
 		t.Run(test.name, func(t *testing.T) {
@@ -121,8 +124,11 @@ func TestAllowList(t *testing.T) {
 
 // TestRateLimit checks that the keys of an account share one limit at all
 // doors, and that others do not.
-func TestRateLimit(t *testing.T) {
-	w := newWorld(t, "--rate-limit", "2", "--auth-failure-limit", "0")
+func TestRateLimit(t *testing.T) { saldotest.OnEachStore(t, testRateLimit) }
+
+func testRateLimit(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store, "--rate-limit", "2", "--auth-failure-limit", "0")
 	account := w.account(t, api.AccountRequest{}, nil)
 	first, second := w.importKey(t, account, "FIRST", api.KeyRequest{}), w.importKey(t, account, "SECOND", api.KeyRequest{})
 	other := w.importKey(t, w.account(t, api.AccountRequest{}, nil), "OTHER", api.KeyRequest{})
@@ -164,8 +170,11 @@ func TestRateLimit(t *testing.T) {
 }
 
 // TestNoRateLimit checks that 0 means none.
-func TestNoRateLimit(t *testing.T) {
-	w := newWorld(t, "--rate-limit", "0", "--auth-failure-limit", "0")
+func TestNoRateLimit(t *testing.T) { saldotest.OnEachStore(t, testNoRateLimit) }
+
+func testNoRateLimit(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store, "--rate-limit", "0", "--auth-failure-limit", "0")
 	key := w.importKey(t, w.account(t, api.AccountRequest{}, nil), "KEY", api.KeyRequest{})
 	for range 250 {
 		for _, door := range doors {
@@ -180,8 +189,11 @@ func TestNoRateLimit(t *testing.T) {
 
 // TestFailureLimit checks that an address which guesses is stopped, with the
 // right key too, and others are not.
-func TestFailureLimit(t *testing.T) {
-	w := newWorld(t, "--auth-failure-limit", "1", "--auth-failure-burst", "4", "--trusted-proxy", "127.0.0.1")
+func TestFailureLimit(t *testing.T) { saldotest.OnEachStore(t, testFailureLimit) }
+
+func testFailureLimit(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store, "--auth-failure-limit", "1", "--auth-failure-burst", "4", "--trusted-proxy", "127.0.0.1")
 	key := w.importKey(t, w.account(t, api.AccountRequest{}, nil), "KEY", api.KeyRequest{})
 	from := func(address string) []string { return []string{"X-Forwarded-For", address} }
 	t.Run("guesses", func(t *testing.T) {
@@ -234,8 +246,11 @@ func TestFailureLimit(t *testing.T) {
 
 // TestInForce checks that what the operator changes counts for the very next
 // request, at every door, though keys and accounts are kept in memory.
-func TestInForce(t *testing.T) {
-	w := newWorld(t)
+func TestInForce(t *testing.T) { saldotest.OnEachStore(t, testInForce) }
+
+func testInForce(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	for _, door := range doors {
 		t.Run(door.name, func(t *testing.T) {
 			account := w.account(t, api.AccountRequest{}, nil)
@@ -275,8 +290,11 @@ func TestInForce(t *testing.T) {
 }
 
 // TestNoPathSecrets checks that without its GET operations the dialect keeps the others.
-func TestNoPathSecrets(t *testing.T) {
-	w := newWorld(t, "--no-path-secrets", "--rate-limit", "1000")
+func TestNoPathSecrets(t *testing.T) { saldotest.OnEachStore(t, testNoPathSecrets) }
+
+func testNoPathSecrets(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store, "--no-path-secrets", "--rate-limit", "1000")
 	account := w.account(t, api.AccountRequest{}, nil)
 	key := w.importKey(t, account, "KEY", api.KeyRequest{})
 	for _, form := range esmsForms {
@@ -296,8 +314,11 @@ func TestNoPathSecrets(t *testing.T) {
 
 // TestPathsAreNotRepeated sends paths that only nearly belong to a dialect: a
 // reply that repeated one, in a redirect for example, would repeat a secret.
-func TestPathsAreNotRepeated(t *testing.T) {
-	w := newWorld(t)
+func TestPathsAreNotRepeated(t *testing.T) { saldotest.OnEachStore(t, testPathsAreNotRepeated) }
+
+func testPathsAreNotRepeated(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	key := saldotest.Secret
 	for _, path := range []string{
 		"//MainService.svc/json/GetBalance/ID/" + key, "/x/../MainService.svc/json/GetBalance/ID/" + key, "/./MainService.svc/json/GetBalance/ID/" + key,

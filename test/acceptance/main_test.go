@@ -23,15 +23,16 @@ func TestMain(m *testing.M) { os.Exit(saldotest.Main(m)) }
 type world struct {
 	*saldotest.Server
 
+	store    saldotest.Store
 	db       string
 	key      string
 	operator *client.Client
 }
 
-func newWorld(t *testing.T, args ...string) *world {
+func newWorld(t *testing.T, store saldotest.Store, args ...string) *world {
 	t.Helper()
-	w := &world{}
-	w.db, w.key = saldotest.NewLedger(t)
+	w := &world{store: store}
+	w.db, w.key = store.NewLedger(t)
 	w.serve(t, args...)
 	return w
 }
@@ -174,10 +175,10 @@ func check(t *testing.T, got saldotest.Reply, want want) {
 }
 
 // shut closes what a test is done with.
-func shut(t *testing.T, c io.Closer) {
-	t.Helper()
+func shut(tb testing.TB, c io.Closer) {
+	tb.Helper()
 	if err := c.Close(); err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 }
 

@@ -82,8 +82,11 @@ func TestProviderPages(t *testing.T) {
 }
 
 // TestOnePair uses one pair at every door, in every form that a door knows.
-func TestOnePair(t *testing.T) {
-	w := newWorld(t)
+func TestOnePair(t *testing.T) { saldotest.OnEachStore(t, testOnePair) }
+
+func testOnePair(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	c := w.newCast(t)
 	for _, authorization := range []string{c.good.bearer(), c.good.basic(), "bearer " + c.good.authSecret()} {
 		reply := w.Send(t, http.MethodGet, "/v1/balance", "", "Authorization", authorization)

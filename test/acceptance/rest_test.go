@@ -27,9 +27,9 @@ type rest struct {
 	ids    map[string]string // of transactions, by their idempotency keys
 }
 
-func newREST(t *testing.T, args ...string) *rest {
+func newREST(t *testing.T, store saldotest.Store, args ...string) *rest {
 	t.Helper()
-	r := &rest{world: newWorld(t, args...), t: t, ids: map[string]string{}}
+	r := &rest{world: newWorld(t, store, args...), t: t, ids: map[string]string{}}
 	r.watch()
 	r.keys = map[string]string{"operator": "Bearer " + r.key, "nobody": "", "stranger": "Bearer " + saldotest.Secret}
 	return r
@@ -153,8 +153,11 @@ func (r *rest) signIn(t *testing.T, name string, account api.AccountID, scopes .
 }
 
 // TestREST exercises every operation of the contract, and holds every exchange against it.
-func TestREST(t *testing.T) {
-	r := newREST(t)
+func TestREST(t *testing.T) { saldotest.OnEachStore(t, testREST) }
+
+func testREST(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	r := newREST(t, store)
 	t.Run("accounts", r.testAccounts)
 	t.Run("wallets", r.testWallets)
 	t.Run("keys", r.testKeys)

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -25,12 +24,22 @@ import (
 	"github.com/saldo-ledger/saldo/test/saldotest"
 )
 
-// TestScripts runs the command lines in testdata/script. Beyond the commands of
-// testscript they have those of the functions below.
+// TestScripts runs the command lines in testdata/script on each store: $DB is
+// where a ledger may be created. Those in the folders below are about one store,
+// or about what no store has to do with. Beyond the commands of testscript they
+// have those of the functions below.
 func TestScripts(t *testing.T) {
+	saldotest.OnEachStore(t, func(t *testing.T, store saldotest.Store) {
+		runScripts(t, store, "testdata/script")
+		runScripts(t, store, filepath.Join("testdata/script", string(store)))
+	})
+}
+
+func runScripts(t *testing.T, store saldotest.Store, folder string) {
+	t.Helper()
 	binary := saldotest.Binary(t)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 folder,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
@@ -40,11 +49,17 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SECRET", saldotest.Secret)
 			e.Setenv("GORACE", saldotest.RaceOptions)
 			e.Values["servers"] = map[string]*saldotest.Server{}
-			e.Values["t"] = e.T()
+			tb := e.T().(testing.TB)
+			e.Values["t"], e.Values["store"] = tb, store
+			e.Setenv("DB", "ledger.db")
+			if store == saldotest.PostgreSQL {
+				e.Setenv("DB", store.NewPlace(tb))
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "stop": stop, "status": status, "capture": capture, "mode": mode, "certificate": certificate, "edit": edit,
+			"serve": serve, "stop": stop, "status": status, "capture": capture, "mode": mode, "certificate": certificate,
+			"tamper": tamper, "dump": dump,
 		},
 	})
 }
@@ -125,15 +140,27 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// edit FILE OLD NEW replaces text in a file, of any content, with text of the same length.
-func edit(ts *testscript.TestScript, neg bool, args []string) {
-	arguments(ts, neg, len(args) == 3 && len(args[1]) == len(args[2]), "edit file old new")
-	content, err := os.ReadFile(ts.MkAbs(args[0]))
-	ts.Check(err)
-	if !bytes.Contains(content, []byte(args[1])) {
-		ts.Fatalf("%s does not have %s", args[0], args[1])
+// place is where the ledger of a script is.
+func place(ts *testscript.TestScript) (testing.TB, saldotest.Store, string) {
+	store, db := ts.Value("store").(saldotest.Store), ts.Getenv("DB")
+	if store == saldotest.SQLite {
+		db = ts.MkAbs(db)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.ReplaceAll(content, []byte(args[1]), []byte(args[2])), 0o600))
+	return ts.Value("t").(testing.TB), store, db
+}
+
+// tamper OLD NEW changes references of transactions behind Saldo's back.
+func tamper(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, len(args) == 2, "tamper old new")
+	tb, store, db := place(ts)
+	forge(tb, store, db, fmt.Sprintf("UPDATE transactions SET reference = '%s' WHERE reference = '%s'", args[1], args[0]))
+}
+
+// dump FILE writes everything that the ledger keeps to a file.
+func dump(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, len(args) == 1, "dump file")
+	tb, store, db := place(ts)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(content(tb, store, db)), 0o600))
 }
 
 // certificate CERTIFICATE KEY makes a self-signed certificate for 127.0.0.1.

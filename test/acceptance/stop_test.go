@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"github.com/saldo-ledger/saldo/api"
+	"github.com/saldo-ledger/saldo/test/saldotest"
 )
 
 // TestGracefulStop stops a server while a charge is half sent: it is finished,
 // nothing new is taken, and then the process ends.
-func TestGracefulStop(t *testing.T) {
-	w := newWorld(t)
+func TestGracefulStop(t *testing.T) { saldotest.OnEachStore(t, testGracefulStop) }
+
+func testGracefulStop(t *testing.T, store saldotest.Store) {
+	t.Helper()
+	w := newWorld(t, store)
 	account := w.account(t, api.AccountRequest{}, map[string]string{"sms": "10"})
 	address := strings.TrimPrefix(w.URL, "http://")
 	conn, err := net.Dial("tcp", address)

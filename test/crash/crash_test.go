@@ -102,7 +102,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("to repeat the random choices: -seed %d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 0))
-	db, key := saldotest.NewLedger(t)
+	db, key := saldotest.SQLite.NewLedger(t)
 	h := &history{charges: map[string]*charge{}}
 	prepare(t, db, key)
 	for round := range *rounds {

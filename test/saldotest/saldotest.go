@@ -5,7 +5,6 @@ package saldotest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 )
 
 // Secret begins every secret that a test makes up, whether a key has it or it is
@@ -30,8 +31,9 @@ var (
 	build  = sync.OnceValues(buildBinary)
 )
 
-// Main runs the tests of a package and removes the binary afterwards. It is
-// what TestMain calls, and gives the exit status.
+// Main runs the tests of a package, removes the binary afterwards, and stops
+// the PostgreSQL server if a test needed one. It is what TestMain calls, and
+// gives the exit status.
 func Main(m *testing.M) (status int) {
 	var err error
 	if folder, err = os.MkdirTemp("", "saldo-test-"); err != nil {
@@ -42,7 +44,7 @@ func Main(m *testing.M) (status int) {
 			panic(err)
 		}
 	}()
-	return m.Run()
+	return pgtest.Tests{M: m}.Run()
 }
 
 // Binary is the path of the saldo binary, which the first call builds. It has
@@ -106,25 +108,10 @@ func Run(tb testing.TB, args ...string) Result {
 	return Result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
 }
 
-// NewLedger creates a ledger in a folder of the test, and gives its path and
-// the auth_secret of its operator key.
-func NewLedger(tb testing.TB) (path, operator string) {
-	tb.Helper()
-	path = filepath.Join(tb.TempDir(), "ledger.db")
-	created := Run(tb, "init", "--db", path, "--output", "json")
-	var key struct {
-		AuthSecret string `json:"auth_secret"`
-	}
-	if err := json.Unmarshal([]byte(created.Stdout), &key); err != nil || created.Status != 0 {
-		tb.Fatalf("saldo init: %v, %+v", err, created)
-	}
-	return path, key.AuthSecret
-}
-
 // Verify runs "saldo verify" and fails the test where anything is wrong with the ledger.
-func Verify(tb testing.TB, path string) {
+func Verify(tb testing.TB, db string) {
 	tb.Helper()
-	if checked := Run(tb, "verify", "--db", path); checked.Status != 0 {
+	if checked := Run(tb, "verify", "--db", db); checked.Status != 0 {
 		tb.Fatalf("saldo verify: %+v", checked)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -63,6 +64,7 @@ func LaunchIn(tb testing.TB, folder string, environment []string, args ...string
 	s := &Server{tb: tb, log: newCapture(), exited: make(chan struct{}), transport: new(http.Transport)}
 	// The process must outlive the context of the test, which ends before the clean-up.
 	s.command = exec.Command(Binary(tb), append([]string{"serve"}, args...)...)
+	s.hidePasswords(args)
 	s.command.Dir, s.command.Env = folder, environment
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	if err := s.command.Start(); err != nil {
@@ -195,6 +197,17 @@ func (s *Server) AwaitLog(text string, times int) {
 
 // Hide adds to what the log may not contain.
 func (s *Server) Hide(secrets ...string) { s.secrets = append(s.secrets, secrets...) }
+
+// hidePasswords hides those in URLs, such as that of the ledger.
+func (s *Server) hidePasswords(args []string) {
+	for _, arg := range args {
+		if location, err := url.Parse(arg); err == nil {
+			if password, ok := location.User.Password(); ok {
+				s.Hide(password)
+			}
+		}
+	}
+}
 
 // Count adds requests that were not sent through the Server.
 func (s *Server) Count(requests int64) { s.requests.Add(requests) }

@@ -61,7 +61,7 @@ var rooms = map[string]room{
 		imports: []string{"internal/app", "internal/cli", "internal/checkpoint", "internal/engine", "internal/httpapi"}, // of the last two only types and one parser
 		modules: []string{"github.com/alecthomas/kong", "github.com/goccy/go-yaml"},
 	},
-	"test/saldotest": {imports: []string{"api", "client"}},
+	"test/saldotest": {imports: []string{"api", "client", "internal/store/postgres/pgtest"}},
 	"test/mutate":    {},
 	"test/sim":       {imports: []string{"internal/engine", "internal/ledger", "internal/store/sqlite"}},
 	"test/bench":     {imports: []string{"api", "client", "internal/"}},

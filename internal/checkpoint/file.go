@@ -9,8 +9,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"syscall"
 
+	"github.com/saldo-ledger/saldo/internal/atomicfile"
 	"github.com/saldo-ledger/saldo/internal/engine"
 )
 
@@ -42,10 +42,13 @@ func Create(path string, mode os.FileMode, write func(io.Writer) error) (err err
 	if err := file.Close(); err != nil {
 		return err
 	}
-	if err := place(file.Name(), path, os.Link); err != nil {
+	if err := atomicfile.Place(file.Name(), path); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%s: %w", path, ErrExists)
+		}
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return atomicfile.SyncFolder(path)
 }
 
 func vacant(path string) error {
@@ -58,39 +61,6 @@ func vacant(path string) error {
 	default:
 		return fmt.Errorf("%s: %w", path, ErrExists)
 	}
-}
-
-// place gives a file its name if that is free. A link is one step, and never
-// replaces; a rename does. Some file systems have no links: there the name is
-// taken with an empty file, for the moment before that is replaced.
-func place(from, to string, link func(from, to string) error) error {
-	err := link(from, to)
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, fs.ErrExist) {
-		var claim *os.File
-		if claim, err = os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
-			return errors.Join(claim.Close(), os.Rename(from, to))
-		}
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w", to, ErrExists)
-	}
-	return err
-}
-
-// syncFolder makes a new name in a folder durable, where the file system can.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return errors.Join(err, folder.Close())
 }
 
 // File is a checkpoint that was checked.

@@ -105,30 +105,6 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// On a file system without links a file gets its name in another way.
-func TestCreateWithoutLinks(t *testing.T) {
-	folder := t.TempDir()
-	from, to := filepath.Join(folder, "from"), filepath.Join(folder, "to")
-	for _, err := range []error{os.WriteFile(from, []byte("new"), 0o640), checkpoint.PlaceWithoutLinks(from, to)} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	info, err := os.Stat(to)
-	if err != nil || content(t, to) != "new" || info.Mode().Perm() != 0o640 || len(names(t, folder)) != 1 {
-		t.Errorf("%v, %v", info, err)
-	}
-	if err := os.WriteFile(from, []byte("newer"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := checkpoint.PlaceWithoutLinks(from, to); !errors.Is(err, checkpoint.ErrExists) || content(t, to) != "new" {
-		t.Errorf("%v", err)
-	}
-	if err := checkpoint.PlaceWithoutLinks(from, filepath.Join(folder, "none", "to")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestNewKey(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "saldo.pem")

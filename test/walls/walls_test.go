@@ -29,7 +29,7 @@ var rooms = map[string]room{
 	"internal/ledger": {},
 	"internal/engine": {imports: []string{"internal/ledger"}},
 	"internal/store/sqlite": {
-		imports: []string{"internal/engine", "internal/ledger"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile"},
 		modules: []string{"modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "github.com/gofrs/flock"},
 	},
 	"internal/store/postgres": {
@@ -41,7 +41,8 @@ var rooms = map[string]room{
 		imports: []string{"internal/engine", "internal/ledger"},
 		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp"},
 	},
-	"internal/checkpoint":               {imports: []string{"internal/engine", "internal/ledger"}},
+	"internal/atomicfile":               {},
+	"internal/checkpoint":               {imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile"}},
 	"internal/dialect/internal/message": {},
 	"internal/dialect/antgst":           {imports: []string{"internal/ledger", "internal/dialect/internal/"}},
 	"internal/dialect/esms":             {imports: []string{"internal/ledger", "internal/dialect/internal/"}},

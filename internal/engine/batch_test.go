@@ -162,7 +162,7 @@ func TestFaultsOfBatches(t *testing.T) {
 		store := &faulty{Store: real}
 		e := start(t, store, engine.Options{}, 1)
 		var b batched
-		store.plan(unknownButDone)
+		store.plan(leftUnknown(unknownButDone)...)
 		batching(e, &b, atomic, topUps("a", 2)...)()
 		wantCode(t, b.err, ledger.OutcomeUnknown)
 		check(t, "results", b.results, nil)

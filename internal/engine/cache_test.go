@@ -258,7 +258,7 @@ func TestCacheFillsAfterFailures(t *testing.T) {
 			wantCode(t, setLimit(e, sms(65), ledger.MaxAmount), ledger.AmountOutOfRange)
 		},
 		"a fault": func() {
-			store.plan(unknownAndNotDone)
+			store.plan(leftUnknown(unknownAndNotDone)...)
 			_, _, err := e.Post(ctx, charge("k", 65, 1))
 			wantCode(t, err, ledger.OutcomeUnknown)
 		},

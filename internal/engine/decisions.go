@@ -80,6 +80,21 @@ func (d *decisions) run(ctx context.Context, tx Tx, cached *cache[ledger.Account
 	return tx.Append(ctx, &d.batch)
 }
 
+// adopt takes over from an earlier attempt which requests were decided by it:
+// they are found in the ledger now, but nobody was told of them before.
+func (d *decisions) adopt(first *decisions) {
+	if first == nil {
+		return
+	}
+	for i, results := range first.results {
+		for j := range results {
+			if results[j].Transaction != nil && !results[j].Replayed {
+				d.results[i][j].Replayed = false
+			}
+		}
+	}
+}
+
 // postings yields every posting of the batch.
 func (d *decisions) postings(yield func(*ledger.Transaction) bool) {
 	for _, w := range d.writes {

@@ -116,7 +116,7 @@ func TestFaultsOfSettle(t *testing.T) {
 		t.Errorf("where holds cannot be found: %v, %v", settled, err)
 	}
 	store.found = nil
-	faults.plan(unknownButDone)
+	faults.plan(leftUnknown(unknownButDone)...)
 	settled, err := e.Settle(ctx, ledger.Operator, reports(ledger.Delivered, "m"))
 	wantCode(t, err, ledger.OutcomeUnknown)
 	check(t, "settled", settled, nil)

@@ -119,24 +119,32 @@ func (e *Engine) enqueue(w *write) error {
 // commitLoop commits until the queue is closed and empty. It runs on a context
 // of its own, because a batch belongs to many callers and must not end with one.
 func (e *Engine) commitLoop() {
-	defer close(e.done)
 	ctx := context.Background()
 	batch := make([]*write, 0, e.options.BatchSize)
-	for {
-		next, open := <-e.queue
-		if !open {
-			return
-		}
-		batch = append(batch[:0], next)
-		size := next.size()
-		for size < int64(e.options.BatchSize) && len(e.queue) > 0 {
-			next = <-e.queue
+	for first := range e.queue {
+		batch = append(batch[:0], first)
+		size := first.size()
+		for size < int64(e.options.BatchSize) {
+			next := e.dequeue()
+			if next == nil {
+				break
+			}
 			batch = append(batch, next)
 			size += next.size()
 		}
 		e.waiting.Add(-size)
 		e.commit(ctx, batch)
 		clear(batch) // so that answered requests are not kept in memory
+	}
+}
+
+// dequeue takes a write that waits, nil where none does.
+func (e *Engine) dequeue() *write {
+	select {
+	case w := <-e.queue: // nil when the queue is closed
+		return w
+	default:
+		return nil
 	}
 }
 
@@ -171,32 +179,17 @@ func (e *Engine) commitChange(ctx context.Context, w *write) error {
 
 func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	began := time.Now()
-	var d *decisions
-	var refusal error // of an attempt that the store began, and then did not take
-	err := e.store.Write(ctx, func(tx Tx) error {
-		d = newDecisions(writes, e.commitTime(), &e.zones)
-		if refusal = d.run(ctx, tx, e.holders); refusal != nil {
-			return refusal
-		}
-		for id := range d.touched {
-			e.holders.hold(id)
-		}
-		return nil
-	})
-	if refusal != nil && errors.Is(err, refusal) && len(writes) > 1 {
-		// One request that the store cannot take must not fail the others. A
-		// store that cannot even begin fails them all at once: asking it again
-		// for each would keep every later request waiting.
+	d, refused, err := e.attempt(ctx, writes)
+	if refused && len(writes) > 1 {
+		// One request that the store cannot take must not fail the others.
 		e.holders.release()
 		for i := range writes {
 			e.commitPostings(ctx, writes[i:i+1])
 		}
 		return
 	}
-	if d != nil {
-		// Also where the write failed: it may be committed all the same, and what
-		// comes next must not be older.
-		e.last = d.now
+	if errors.Is(err, ErrCommitUnknown) {
+		d, err = e.resolve(ctx, writes, d, err)
 	}
 	if err != nil {
 		err = e.fault(ctx, err)
@@ -216,6 +209,57 @@ func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	e.observe(results)
 }
 
+// attempt decides postings and commits them. refused tells that the store began
+// the transaction, and then did not take one of them. A store that cannot even
+// begin refuses nothing: asking it again for each would keep every later request
+// waiting.
+func (e *Engine) attempt(ctx context.Context, writes []*write) (d *decisions, refused bool, err error) {
+	var refusal error
+	err = e.store.Write(ctx, func(tx Tx) error {
+		d = newDecisions(writes, e.commitTime(), &e.zones)
+		if refusal = d.run(ctx, tx, e.holders); refusal != nil {
+			return refusal
+		}
+		for id := range d.touched {
+			e.holders.hold(id)
+		}
+		return nil
+	})
+	if d != nil {
+		// Also where the write failed: it may be committed all the same, and what
+		// comes next must not be older.
+		e.committedAt(d.now)
+	}
+	return d, refusal != nil && errors.Is(err, refusal), err
+}
+
+// How often, and after which pause, a write is attempted again of which it is
+// not known whether it was committed. All that waits behind it waits as long.
+const (
+	resolveAttempts = 3
+	resolvePause    = 100 * time.Millisecond
+)
+
+// resolve finds out whether a write was committed, by making it again: where it
+// was, the idempotency keys give what was decided then. It returns the error of
+// the first attempt where the store does not answer.
+func (e *Engine) resolve(ctx context.Context, writes []*write, first *decisions, unknown error) (*decisions, error) {
+	e.options.Logger.LogAttrs(ctx, slog.LevelWarn, "commit in doubt", slog.Any("error", unknown))
+	for n := range resolveAttempts {
+		time.Sleep(time.Duration(n) * resolvePause)
+		e.holders.clear() // which of the two states it shows is what is not known
+		d, _, err := e.attempt(ctx, writes)
+		if err == nil {
+			d.adopt(first)
+			return d, nil
+		}
+		if first == nil {
+			first = d
+		}
+	}
+	return nil, unknown
+}
+
 // observe tells the observer what was decided.
 func (e *Engine) observe(results []Result) {
 	for _, r := range results {
@@ -229,13 +273,24 @@ func (e *Engine) observe(results []Result) {
 	}
 }
 
-// commitTime is the time of the batch, never before that of the batch before it.
+// commitTime is the time of a batch, never before that of the batch before it.
 func (e *Engine) commitTime() time.Time {
 	now := e.now()
-	if now.Before(e.last) {
-		return e.last
+	e.last.Lock()
+	defer e.last.Unlock()
+	if now.Before(e.last.at) {
+		return e.last.at
 	}
 	return now
+}
+
+// committedAt moves the time on that the next batch has at least.
+func (e *Engine) committedAt(at time.Time) {
+	e.last.Lock()
+	defer e.last.Unlock()
+	if at.After(e.last.at) {
+		e.last.at = at
+	}
 }
 
 // fault turns an error of a write into what the caller is told. What the store

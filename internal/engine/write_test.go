@@ -330,13 +330,13 @@ func TestFaultsOfTheStore(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
-		fault    func(write func() error) error
+		faults   []func(write func() error) error
 		code     ledger.Code
 		happened bool
 	}{
-		{"refused", refused, ledger.Internal, false},
-		{"unknown, not done", unknownAndNotDone, ledger.OutcomeUnknown, false},
-		{"unknown, but done", unknownButDone, ledger.OutcomeUnknown, true},
+		{"refused", []func(func() error) error{refused}, ledger.Internal, false},
+		{"unknown, not done", leftUnknown(unknownAndNotDone), ledger.OutcomeUnknown, false},
+		{"unknown, but done", leftUnknown(unknownButDone), ledger.OutcomeUnknown, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -347,7 +347,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 			post(t, e, topUp("fill", 1, 10))
 			before := wallet(t, e, 1) // It is in the cache now.
 
-			store.plan(tt.fault)
+			store.plan(tt.faults...)
 			tx, replayed, err := e.Post(ctx, charge("k", 1, 10))
 			wantCode(t, err, tt.code)
 			if tx != nil || replayed || strings.Contains(fmt.Sprint(err), "disk") || strings.Contains(fmt.Sprint(err), "lost") {
@@ -363,7 +363,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 				want = 0
 			}
 			check(t, "balance after the fault", wallet(t, e, 1).Balance, want)
-			store.plan(tt.fault)
+			store.plan(tt.faults...)
 			_, _, err = e.Post(ctx, charge("k2", 1, 1))
 			wantCode(t, err, tt.code)
 			tx, _, err = e.Post(ctx, charge("after", 1, 10))
@@ -502,7 +502,7 @@ func TestTimeNeverRunsBackwards(t *testing.T) {
 	e.Close()
 	faults := &faulty{Store: store}
 	e = start(t, faults, engine.Options{Clock: clock.Now}, 0)
-	faults.plan(unknownAndNotDone)
+	faults.plan(leftUnknown(unknownAndNotDone)...)
 	_, _, err = e.Post(ctx, topUp("6", 1, 1))
 	wantCode(t, err, ledger.OutcomeUnknown)
 	clock.Set(noon.Add(time.Minute))

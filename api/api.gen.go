@@ -729,6 +729,11 @@ type Health struct {
 	//
 	// Examples: ok
 	Status string `json:"status"`
+
+	// Reason Why it is so, where that is known.
+	//
+	// Examples: the database cannot be reached, or does not answer
+	Reason string `json:"reason,omitempty,omitzero"`
 }
 
 // Hold Money of a wallet that is, or was, reserved.

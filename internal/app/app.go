@@ -23,7 +23,7 @@ import (
 
 // Options say what to serve and how.
 type Options struct {
-	DB     string // a path, see OpenStore
+	DB     string // a path or a URL, see OpenStore
 	Listen string // host:port; port 0 picks a free one
 
 	TLSCert, TLSKey string // files in PEM; both or neither
@@ -69,6 +69,7 @@ func Start(ctx context.Context, options Options) (_ *App, err error) {
 	if a.store, err = OpenStore(ctx, options.DB); err != nil {
 		return nil, err
 	}
+	watchPostgres(a.store, options.Log)
 	metrics := httpapi.NewMetrics()
 	a.engine, err = engine.New(ctx, a.store, engine.Options{CacheSize: options.CacheSize, Observer: metrics, Logger: options.Log})
 	if err != nil {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
@@ -16,12 +17,38 @@ func wrapPostgres(store *postgres.Store, err error) (Store, error) {
 	if err == nil {
 		return store, nil
 	}
-	for _, advice := range postgresAdvice {
-		if errors.Is(err, advice.about) {
-			return nil, Hint(err, advice.hint)
-		}
+	if hint := postgresHint(err); hint != "" {
+		return nil, Hint(err, hint)
 	}
 	return nil, err
+}
+
+func postgresHint(err error) string {
+	for _, advice := range postgresAdvice {
+		if errors.Is(err, advice.about) {
+			return advice.hint
+		}
+	}
+	return ""
+}
+
+// watchPostgres logs what an operator should know of the database while a ledger
+// in it is served.
+func watchPostgres(store Store, log *slog.Logger) {
+	s, ok := store.(*postgres.Store)
+	if !ok {
+		return
+	}
+	if s.Exposed() {
+		log.Warn("the connection to the database is not encrypted", "hint", "say sslmode=verify-full in the URL, with sslrootcert=FILE where its CA is your own")
+	}
+	s.Watch(func(err error) {
+		if err == nil {
+			log.Info("the database can be used again")
+			return
+		}
+		log.Warn("the database cannot be used", "error", err, "hint", postgresHint(err))
+	})
 }
 
 // postgresAdvice is what to do about the usual failures.
@@ -39,7 +66,15 @@ var postgresAdvice = []struct {
 	{postgres.ErrClock, "set both clocks by NTP"},
 	{postgres.ErrPassword, "check the user and the password in the URL, or in PGPASSWORD or ~/.pgpass"},
 	{postgres.ErrNoDatabase, "create it with: createdb --owner USER DATABASE"},
-	{postgres.ErrPrivilege, "let the user own the database"},
+	{postgres.ErrPrivilege, "docs/postgresql.md lists what to grant; tables are made and changed by their owner alone: let it run saldo init, and serve once after an upgrade"},
+	{postgres.ErrCertificate, "name the CA of the server by sslrootcert=FILE; with sslmode=verify-full the URL must name the host as the certificate does"},
+	{postgres.ErrNoTLS, "turn ssl on in the server, or say sslmode=disable where nobody else can listen on the way"},
+	{postgres.ErrFile, "check the path, and that the user of this process may read it"},
+	{postgres.ErrSetting, "check the spelling of what follows the '?'; behind PgBouncer set it by ALTER ROLE … SET, or list it in ignore_startup_parameters"},
+	{postgres.ErrPrepared, "leave default_query_exec_mode out of the URL, or say cache_describe"},
+	{postgres.ErrConnections, "raise max_connections, lower pool_max_conns in the URL, or put PgBouncer in between"},
+	{postgres.ErrResources, "make room on its disk, or see its log for what is short"},
+	{postgres.ErrSlow, "look in pg_stat_activity for who holds a lock, or what keeps the server busy"},
 	{postgres.ErrUnreachable, "see that PostgreSQL runs there, and that it may be reached from here"},
 }
 

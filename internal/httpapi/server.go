@@ -128,23 +128,30 @@ func (s *server) unmatched(w http.ResponseWriter, r *http.Request, mux *http.Ser
 
 // GetHealth tells that the process lives.
 func (s *server) GetHealth(w http.ResponseWriter, _ *http.Request) {
-	replyHealth(w, http.StatusOK, "ok")
+	replyHealth(w, http.StatusOK, api.Health{Status: "ok"})
 }
 
-func replyHealth(w http.ResponseWriter, status int, word string) {
-	reply(w, status, api.Health{Status: word}) //nolint:errcheck // A word is always JSON.
+func replyHealth(w http.ResponseWriter, status int, health api.Health) {
+	reply(w, status, health) //nolint:errcheck // Words are always JSON.
 }
 
-// GetReadiness tells whether the ledger can be read.
+// GetReadiness tells whether the ledger can be used. Whoever asks needs no key,
+// so it says no more of the reason than any caller may know.
 func (s *server) GetReadiness(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	if err := s.engine.Ping(ctx); err != nil {
-		s.gate.internal(ctx, err) //nolint:errcheck // The reply is the short word below.
-		replyHealth(w, http.StatusServiceUnavailable, "unavailable")
+	err := s.engine.Ping(ctx)
+	if err == nil {
+		replyHealth(w, http.StatusOK, api.Health{Status: "ok"})
 		return
 	}
-	replyHealth(w, http.StatusOK, "ok")
+	health := api.Health{Status: "unavailable"}
+	if expected, ok := errors.AsType[*ledger.Error](err); ok {
+		health.Reason = expected.Message
+	} else {
+		s.gate.internal(ctx, err) //nolint:errcheck // The reply is the short word alone.
+	}
+	replyHealth(w, http.StatusServiceUnavailable, health)
 }
 
 // GetMetrics serves the metrics.

@@ -13,11 +13,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"runtime"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -52,6 +49,24 @@ var (
 	ErrPassword = errors.New("the database server does not let the user in")
 	// ErrNoDatabase says that there is no database of the name.
 	ErrNoDatabase = errors.New("there is no such database")
+	// ErrNoTLS says that the URL asks for TLS and the server does not have it.
+	ErrNoTLS = errors.New("the database server does not speak TLS")
+	// ErrCertificate says that the server's certificate is not one to be trusted,
+	// or that of another host.
+	ErrCertificate = errors.New("the certificate of the database server is not to be trusted")
+	// ErrFile says that a file that the URL names cannot be read.
+	ErrFile = errors.New("a file that the URL of the ledger names cannot be read")
+	// ErrSetting says that the server, or a pooler before it, does not take a
+	// setting that the URL has.
+	ErrSetting = errors.New("the database server does not take a setting of the URL")
+	// ErrPrepared says that a pooler stands in the way of prepared statements.
+	ErrPrepared = errors.New("prepared statements do not work on the way to the database")
+	// ErrConnections says that the server has as many connections as it may have.
+	ErrConnections = errors.New("the database server takes no further connection")
+	// ErrResources says that the server is short of something, such as disk space.
+	ErrResources = errors.New("the database server has run out of room or memory")
+	// ErrSlow says that the server gave up after one of the time-outs.
+	ErrSlow = errors.New("the database server did not do it in time")
 	// ErrPrivilege says that the user may not do what a ledger needs.
 	ErrPrivilege = errors.New("the database user may not do that")
 	// ErrReadOnly is given by a write to a store that was opened to read.
@@ -93,6 +108,9 @@ type Store struct {
 
 	holders gather[ledger.AccountID, *ledger.Holder]
 	keys    gather[ledger.Hash, *ledger.Key]
+
+	exposed bool
+	watch   watch
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -124,23 +142,30 @@ func Create(ctx context.Context, url string) (*Store, error) {
 // up to date. Errors: ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrReplica, ErrClock.
 func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, func(ctx context.Context, s *Store) error {
-		if err := s.checkTables(ctx); err != nil {
+		err := s.checkTables(ctx)
+		if err == nil {
+			// Where nothing is to be done, nobody needs the right to do it.
+			if err = s.checkCurrent(ctx); errors.Is(err, ErrOlder) {
+				err = s.migrate(ctx)
+			}
+		}
+		if err != nil {
 			return err
 		}
-		return s.migrate(ctx)
+		return s.checkPrivileges(ctx)
 	})
 }
 
 // open connects, and prepares a ledger to be written.
 func open(ctx context.Context, url string, prepare func(context.Context, *Store) error) (*Store, error) {
-	s, err := connect(ctx, url)
+	s, err := connect(ctx, url, requirePrimary)
 	if err != nil {
 		return nil, err
 	}
 	config := s.reader.Config()
 	config.MaxConns, config.MinConns, config.MinIdleConns = writeConnections, 0, 0
 	if s.writer, err = pgxpool.NewWithConfig(ctx, config); err == nil {
-		if err = s.Ping(ctx); err == nil {
+		if err = s.ping(ctx); err == nil {
 			err = prepare(ctx, s)
 		}
 	}
@@ -156,7 +181,7 @@ func open(ctx context.Context, url string, prepare func(context.Context, *Store)
 // OpenReadOnly opens an existing ledger for reading, also on a replica. Errors:
 // ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrOlder.
 func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
-	s, err := connect(ctx, url)
+	s, err := connect(ctx, url, func(*pgxpool.Config) {})
 	if err != nil {
 		return nil, err
 	}
@@ -169,64 +194,22 @@ func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
 	return s, nil
 }
 
-// connect opens the connections for readings, and makes sure of one of them.
-func connect(ctx context.Context, url string) (*Store, error) {
+// connect makes sure of the server, and opens the connections for readings.
+func connect(ctx context.Context, url string, adapt func(*pgxpool.Config)) (*Store, error) {
 	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
+	adapt(config)
+	s := &Store{}
+	if err := s.probe(ctx, config, url); err != nil {
 		return nil, named(err)
 	}
-	s := &Store{reader: pool}
+	if s.reader, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, err
+	}
 	s.holders.query, s.keys.query = s.readHolders, s.readKeys
 	return s, nil
-}
-
-// Valid tells whether a name of a ledger is the URL of a PostgreSQL database.
-func Valid(url string) bool {
-	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
-}
-
-// parse reads a URL as libpq does, and sets what it leaves open. What is said of
-// the pool is about the readings.
-func parse(url string) (*pgxpool.Config, error) {
-	if !Valid(url) {
-		return nil, ErrURL
-	}
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, ErrURL
-	}
-	if !strings.Contains(url, "pool_max_conns=") {
-		config.MaxConns = int32(max(8, 2*runtime.GOMAXPROCS(0)))
-	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "saldo"
-	}
-	return config, nil
-}
-
-// Redact gives a URL without the passwords in it, to be shown. What is no URL
-// is given as nothing at all.
-func Redact(url string) string {
-	config, err := pgx.ParseConfig(url)
-	if err != nil || !Valid(url) {
-		return "postgres://…"
-	}
-	user := config.User
-	if user != "" {
-		user += "@"
-	}
-	return fmt.Sprintf("postgres://%s%s:%d/%s", user, config.Host, config.Port, config.Database)
 }
 
 // Close closes all connections.
@@ -274,6 +257,14 @@ func (s *Store) beginning(ctx context.Context) (string, error) {
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	err := s.ping(ctx)
+	if err == nil {
+		s.watch.succeeded()
+	}
+	return s.told(err)
+}
+
+func (s *Store) ping(ctx context.Context) error {
 	pool := s.reader
 	if s.writer != nil {
 		pool = s.writer
@@ -287,6 +278,9 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	if readOnly == "on" {
+		// Other connections may lead to the server that took over.
+		s.writer.Reset()
+		s.reader.Reset()
 		return ErrReplica
 	}
 	// The server looked at its clock at some time between the two looks at ours.

@@ -52,14 +52,16 @@ func limited(ctx context.Context) (context.Context, context.CancelFunc) {
 func readList[T any](ctx context.Context, s *Store, scan func(pgx.Row, *T) error, query string, args ...any) ([]*T, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	return list(ctx, s.reader, scan, query, args...)
+	found, err := list(ctx, s.reader, scan, query, args...)
+	return found, s.told(err)
 }
 
 // readOne is one outside of a transaction.
 func readOne[T any](ctx context.Context, s *Store, missing error, scan func(pgx.Row, *T) error, query string, args ...any) (*T, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	return one(ctx, s.reader, missing, scan, query, args...)
+	found, err := one(ctx, s.reader, missing, scan, query, args...)
+	return found, s.told(err)
 }
 
 // Holder reads an account with all its wallets, in one query with others that
@@ -75,14 +77,14 @@ func (s *Store) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder
 func (s *Store) readHolders(ctx context.Context, ids []ledger.AccountID) (map[ledger.AccountID]*ledger.Holder, error) {
 	rows, err := s.reader.Query(ctx, selectNamed, column(ids, func(id *ledger.AccountID) int32 { return int32(*id) }))
 	if err != nil {
-		return nil, err
+		return nil, s.told(err)
 	}
 	found, err := collectHolders(rows, new(time.Time))
 	holders := make(map[ledger.AccountID]*ledger.Holder, len(found))
 	for _, holder := range found {
 		holders[holder.ID] = holder
 	}
-	return holders, err
+	return holders, s.told(err)
 }
 
 // Holders lists accounts with an id above after, in order.
@@ -91,9 +93,10 @@ func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) 
 	defer cancel()
 	rows, err := s.reader.Query(ctx, selectPage, int32(after), limit)
 	if err != nil {
-		return nil, err
+		return nil, s.told(err)
 	}
-	return collectHolders(rows, new(time.Time))
+	found, err := collectHolders(rows, new(time.Time))
+	return found, s.told(err)
 }
 
 // KeyByDigest finds a key by its digest, in one query with others that are asked
@@ -112,7 +115,7 @@ func (s *Store) readKeys(ctx context.Context, digests []ledger.Hash) (map[ledger
 	for _, key := range found {
 		keys[key.Digest] = key
 	}
-	return keys, err
+	return keys, s.told(err)
 }
 
 // Keys lists an owner's keys with an id above after, in order.
@@ -190,10 +193,10 @@ func (s *Store) Entries(ctx context.Context, wallet ledger.WalletRef, after, unt
 	ctx, cancel := limited(ctx)
 	defer cancel()
 	entries, err := page(ctx, s.reader, scanEntryRow, selectEntries, int32(wallet.Account), string(wallet.Service), after, until, limit)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = addCauses(ctx, s.reader, entries)
 	}
-	return entries, addCauses(ctx, s.reader, entries)
+	return entries, s.told(err)
 }
 
 // addCauses reads the transactions that caused entries. Transactions never
@@ -214,5 +217,5 @@ func (s *Store) LastCommit(ctx context.Context) (time.Time, error) {
 	defer cancel()
 	var last *int64
 	err := s.reader.QueryRow(ctx, selectLastCommit).Scan(&last)
-	return fromNull(last), err
+	return fromNull(last), s.told(err)
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -27,27 +26,25 @@ const (
 	completionUnknown    = "40003"
 	readOnlyTransaction  = "25006"
 	connectionClass      = "08"
+	protocolViolation    = "08P01" // also what PgBouncer says of settings
+	unknownSetting       = "42704"
+	badSetting           = "22023"
+	resourceClass        = "53"
+	tooManyConnections   = "53300"
+	lockNotAvailable     = "55P03"
+	queryCanceled        = "57014"
+	idleTooLong          = "25P03"
+	adminShutdown        = "57P01"
+	crashShutdown        = "57P02"
+	cannotConnectNow     = "57P03"
+	noSuchStatement      = "26000"
+	statementExists      = "42P05"
 	invalidPassword      = "28P01"
 	invalidAuthorization = "28000"
 	invalidDatabase      = "3D000"
 	noPrivilege          = "42501"
 	undefinedTable       = "42P01"
 )
-
-// named puts the name of a usual failure before what the server, or the network,
-// says of it.
-func named(err error) error {
-	names := map[string]error{
-		invalidPassword: ErrPassword, invalidAuthorization: ErrPassword, invalidDatabase: ErrNoDatabase, noPrivilege: ErrPrivilege,
-	}
-	if name, ok := names[codeOf(err)]; ok {
-		return fmt.Errorf("%w: %w", name, err)
-	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok && codeOf(err) == "" {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	return err
-}
 
 // passing tells whether the same statements may succeed in another attempt.
 func passing(err error) bool {

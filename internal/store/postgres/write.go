@@ -43,8 +43,12 @@ func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		again, err := s.attempt(ctx, fn)
-		if err == nil || !again || attempt == maxAttempts || time.Since(began) > retryFor || pause(ctx, attempt) != nil {
-			return err
+		if err == nil {
+			s.watch.succeeded()
+			return nil
+		}
+		if !again || attempt == maxAttempts || time.Since(began) > retryFor || pause(ctx, attempt) != nil {
+			return s.told(err)
 		}
 	}
 }

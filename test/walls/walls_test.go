@@ -28,12 +28,13 @@ type room struct {
 var rooms = map[string]room{
 	"internal/ledger": {},
 	"internal/engine": {imports: []string{"internal/ledger"}},
+	"internal/copier": {imports: []string{"internal/engine", "internal/ledger"}},
 	"internal/store/sqlite": {
-		imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile", "internal/copier"},
 		modules: []string{"modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "github.com/gofrs/flock"},
 	},
 	"internal/store/postgres": {
-		imports: []string{"internal/engine", "internal/ledger"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/copier"},
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3"},
 	},
 	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},

@@ -18,7 +18,8 @@ var privileges = strings.Fields(`
 	holds SELECT holds INSERT holds UPDATE
 	refunds SELECT refunds INSERT refunds UPDATE
 	system_accounts SELECT system_accounts INSERT system_accounts UPDATE
-	keys SELECT keys INSERT keys UPDATE`)
+	keys SELECT keys INSERT keys UPDATE
+	copy_progress SELECT copy_progress DELETE`)
 
 // checkPrivileges says at the start what a write would fail for later.
 func (s *Store) checkPrivileges(ctx context.Context) error {

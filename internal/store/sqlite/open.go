@@ -106,8 +106,20 @@ func Remove(path string) error {
 }
 
 // Open opens an existing ledger for reading and writing and brings its tables
-// up to date. Errors: ErrNotFound, ErrInUse.
-func Open(ctx context.Context, path string) (_ *Store, err error) {
+// up to date. Errors: ErrNotFound, ErrInUse, copier.ErrUnfinished.
+func Open(ctx context.Context, path string) (*Store, error) {
+	s, err := openToWrite(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.leaveCopy(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// openToWrite opens a ledger, or a copy that is not finished.
+func openToWrite(ctx context.Context, path string) (_ *Store, err error) {
 	if path, err = resolve(path); err != nil {
 		return nil, err
 	}
@@ -131,7 +143,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 }
 
 // OpenReadOnly opens an existing ledger for reading, also while another process
-// writes it. Errors: ErrNotFound.
+// writes it. Errors: ErrNotFound, copier.ErrUnfinished.
 func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
 	if path, err = resolve(path); err != nil {
 		return nil, err
@@ -139,6 +151,9 @@ func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
 	s := &Store{}
 	if err := s.openReader(ctx, path); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.checkCopy(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.Close())
 	}
 	return s, nil
 }

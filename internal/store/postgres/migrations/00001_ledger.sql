@@ -153,6 +153,16 @@ CREATE TABLE keys (
 
 CREATE INDEX keys_by_account ON keys (account_id, id);
 
+-- Has a row while the ledger is a copy of another one that was never served.
+CREATE TABLE copy_progress (
+    id           smallint PRIMARY KEY CHECK (id = 1),
+    source       bytea    NOT NULL CHECK (length(source) = 32), -- digest of a key that the other one has
+    transactions bigint   NOT NULL, -- so many are copied
+    last         bytea    CHECK (length(last) = 16), -- of them; NULL for none
+    finished     smallint NOT NULL CHECK (finished IN (0, 1)),
+    run          bigint   NOT NULL -- names the process that copies
+);
+
 -- History is append-only, and the database itself says so. Nothing of this runs
 -- when a row is added.
 -- +goose StatementBegin

@@ -144,6 +144,15 @@ CREATE TABLE keys (
 
 CREATE INDEX keys_by_account ON keys (account_id, id);
 
+-- Has a row while the ledger is a copy of another one that was never served.
+CREATE TABLE copy_progress (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    source       BLOB    NOT NULL CHECK (length(source) = 32), -- digest of a key that the other one has
+    transactions INTEGER NOT NULL, -- so many are copied
+    last         BLOB    CHECK (length(last) = 16), -- of them; NULL for none
+    finished     INTEGER NOT NULL CHECK (finished IN (0, 1))
+) STRICT;
+
 -- History is append-only, and the database itself says so.
 -- +goose StatementBegin
 CREATE TRIGGER transactions_no_update BEFORE UPDATE ON transactions

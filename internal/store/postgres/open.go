@@ -89,9 +89,9 @@ const (
 // time never runs backwards, so a clock that is ahead would take all nodes along.
 const maxSkew = 5 * time.Second
 
-// writeConnections are enough for one committer, and for a write whose
-// connection was lost while its successor begins.
-const writeConnections = 2
+// writeConnections are enough for two committers, and for writes whose
+// connections were lost while their successors begin.
+const writeConnections = 4
 
 // systemShards is how many rows a system account may have in one currency. A
 // write takes one by chance, which it rarely shares with another one.
@@ -117,9 +117,10 @@ var _ engine.Store = (*Store)(nil)
 
 // Create makes a ledger in an empty database and opens it. A ledger in which
 // nothing is yet, not even a key, counts as empty: an earlier attempt may have
-// ended there. Errors: ErrURL, ErrExists, ErrNotLedger, ErrReplica, ErrClock.
+// ended there. Errors: ErrURL, ErrExists, ErrNotLedger, ErrReplica, ErrClock,
+// copier.ErrUnfinished.
 func Create(ctx context.Context, url string) (*Store, error) {
-	return open(ctx, url, func(ctx context.Context, s *Store) error {
+	return open(ctx, url, own(func(ctx context.Context, s *Store) error {
 		switch err := s.checkTables(ctx); {
 		case errors.Is(err, ErrNotFound):
 			return s.migrate(ctx)
@@ -135,13 +136,14 @@ func Create(ctx context.Context, url string) (*Store, error) {
 			return ErrExists
 		}
 		return s.migrate(ctx)
-	})
+	}))
 }
 
 // Open opens an existing ledger for reading and writing and brings its tables
-// up to date. Errors: ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrReplica, ErrClock.
+// up to date. Errors: ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrReplica,
+// ErrClock, copier.ErrUnfinished.
 func Open(ctx context.Context, url string) (*Store, error) {
-	return open(ctx, url, func(ctx context.Context, s *Store) error {
+	return open(ctx, url, own(func(ctx context.Context, s *Store) error {
 		err := s.checkTables(ctx)
 		if err == nil {
 			// Where nothing is to be done, nobody needs the right to do it.
@@ -153,7 +155,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 			return err
 		}
 		return s.checkPrivileges(ctx)
-	})
+	}))
 }
 
 // open connects, and prepares a ledger to be written.
@@ -179,7 +181,7 @@ func open(ctx context.Context, url string, prepare func(context.Context, *Store)
 }
 
 // OpenReadOnly opens an existing ledger for reading, also on a replica. Errors:
-// ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrOlder.
+// ErrURL, ErrNotFound, ErrNotLedger, ErrNewer, ErrOlder, copier.ErrUnfinished.
 func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
 	s, err := connect(ctx, url, func(*pgxpool.Config) {})
 	if err != nil {
@@ -187,6 +189,9 @@ func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
 	}
 	if err = s.checkTables(ctx); err == nil {
 		err = s.checkCurrent(ctx)
+	}
+	if err == nil {
+		err = s.checkCopy(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(named(err), s.Close())

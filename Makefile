@@ -9,6 +9,9 @@ TEST_TIMEOUT ?= 12m
 FUZZ_TIME ?= 30s
 SIM_TIME ?= 10m
 
+# What is measured: sqlite, postgres or both.
+STORE ?= both
+
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GENERATED := api/api.gen.go client/internal/rest/rest.gen.go
 GO_FILES = $(shell find . -name '*.go' -not -path './.*')
@@ -66,12 +69,12 @@ cover: ## Measure test coverage, into bin/cover.html
 	@go tool cover -func=bin/cover.out | tail -1
 
 .PHONY: bench
-bench: build ## Compare with the least that could do the same work
-	go run ./test/bench
+bench: build needs ## Compare with the least that could do the same work, on each STORE (both)
+	go run ./test/bench -store $(STORE)
 
 .PHONY: bench-large
-bench-large: build ## Measure a ledger of a million accounts (minutes)
-	go run ./test/bench -large 1000000
+bench-large: build needs ## Measure a ledger of a million accounts on each STORE (half an hour)
+	go run ./test/bench -store $(STORE) -large 1000000
 
 ##@ Change
 

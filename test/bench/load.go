@@ -3,13 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,7 +16,7 @@ import (
 // A load is one kind of request sent over many connections at once, each of
 // which sends the next one when the last is answered.
 type load struct {
-	server      *process
+	servers     []*process // the connections go round them
 	connections int
 	duration    time.Duration
 	status      int                            // the status that every reply must have
@@ -25,76 +24,53 @@ type load struct {
 	each        int                            // what one request counts for, 0 for one
 }
 
-// result is what a load measured.
-type result struct {
-	count    int
-	rate     float64 // requests a second, or what they count for
-	p50, p99 time.Duration
-	cpu      time.Duration // of the server, for each of these
-}
-
 // run sends the load. It speaks HTTP over bare connections, because net/http's
 // client costs as much as the servers measured here and shares their cores.
-func (l load) run() (result, error) {
+func (l load) run(ctx context.Context) (result, error) {
 	var next atomic.Int64
-	var mu sync.Mutex
-	var all []time.Duration
-	var failures []error
-	used := l.server.cpu()
-	began := time.Now()
-	end := began.Add(l.duration)
-	var group sync.WaitGroup
-	for range l.connections {
-		group.Go(func() {
-			took, err := l.connection(&next, end)
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, took...)
-			if err != nil {
-				failures = append(failures, err)
-			}
-		})
+	used := l.cpu()
+	r, err := timed(l.duration, l.connections, max(1, l.each), func(worker int, end time.Time) ([]time.Duration, error) {
+		return l.connection(ctx, l.servers[worker%len(l.servers)].addr, &next, end)
+	})
+	if err != nil {
+		return r, err
 	}
-	group.Wait()
-	if err := errors.Join(failures...); err != nil {
-		return result{}, err
-	}
-	elapsed := time.Since(began)
-	slices.Sort(all)
-	count := len(all) * max(1, l.each)
-	return result{
-		count: count,
-		rate:  float64(count) / elapsed.Seconds(),
-		p50:   all[len(all)/2],
-		p99:   all[len(all)*99/100],
-		cpu:   (l.server.cpu() - used) / time.Duration(count),
-	}, nil
+	r.cpu = (l.cpu() - used) / time.Duration(r.count)
+	return r, nil
 }
 
-func (l load) connection(next *atomic.Int64, end time.Time) ([]time.Duration, error) {
-	conn, err := net.Dial("tcp", l.server.addr)
+// cpu is the processor time that the servers have used so far.
+func (l load) cpu() (used time.Duration) {
+	for _, server := range l.servers {
+		used += server.cpu()
+	}
+	return used
+}
+
+func (l load) connection(ctx context.Context, addr string, next *atomic.Int64, end time.Time) ([]time.Duration, error) {
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
+	// An interrupt ends the wait for a reply, and so does a server that gives none.
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := conn.SetDeadline(end.Add(replyTimeout)); err != nil {
+		return nil, err
+	}
 	in := bufio.NewReader(conn)
 	var request []byte
-	took := make([]time.Duration, 0, 1<<16)
-	for {
-		sent := time.Now()
-		if sent.After(end) {
-			return took, nil
-		}
+	return repeat(ctx, end, func(int) error {
 		request = l.request(request[:0], next.Add(1))
 		if _, err := conn.Write(request); err != nil {
-			return took, err
+			return err
 		}
-		if err := readReply(in, l.status); err != nil {
-			return took, err
-		}
-		took = append(took, time.Since(sent))
-	}
+		return readReply(in, l.status)
+	})
 }
+
+// replyTimeout is how long the last replies may take.
+const replyTimeout = 30 * time.Second
 
 var contentLength = []byte("content-length: ")
 
@@ -130,16 +106,4 @@ func readReply(in *bufio.Reader, want int) error {
 	}
 	_, err = in.Discard(length)
 	return err
-}
-
-// post makes a request with a body.
-func post(b []byte, path, headers string, body []byte) []byte {
-	b = append(b, "POST "...)
-	b = append(b, path...)
-	b = append(b, " HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"...)
-	b = append(b, headers...)
-	b = append(b, "Content-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, "\r\n\r\n"...)
-	return append(b, body...)
 }

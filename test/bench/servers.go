@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,28 +55,55 @@ func bare() error {
 type process struct {
 	command *exec.Cmd
 	addr    string
+	ended   chan error
 }
 
-func startBare(ctx context.Context) (*process, error) {
+// start starts a server that only this program stops: a ^C goes to a whole group
+// of processes, so it has a group of its own.
+func start(command *exec.Cmd) (*process, error) {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{command: command, ended: make(chan error, 1)}
+	go func() { p.ended <- command.Wait() }()
+	return p, nil
+}
+
+func startBare() (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, self, "bare")
-	out, err := command.StdoutPipe()
+	// Where it listens is read from it, through a pipe that outlives Wait.
+	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := command.Start(); err != nil {
+	defer out.Close()
+	command := exec.Command(self, "bare")
+	command.Stdout = in
+	p, err := start(command)
+	if err = errors.Join(err, in.Close()); err != nil {
 		return nil, err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	return &process{command, strings.TrimSpace(line)}, err
+	if err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	p.addr = strings.TrimSpace(line)
+	return p, nil
 }
 
-// startSaldo serves the ledger at db with the binary under test. Its log goes
-// to a file, as a service manager would take it.
-func startSaldo(ctx context.Context, binary, db string) (*process, error) {
+// Time-outs of a server that starts, and of one that stops.
+const (
+	startTimeout = 30 * time.Second
+	stopTimeout  = 30 * time.Second
+)
+
+// launch serves a ledger with the binary under test. Its log goes to a file, as
+// a service manager would take it.
+func launch(ctx context.Context, binary, folder, db string) (_ *process, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -86,25 +112,51 @@ func startSaldo(ctx context.Context, binary, db string) (*process, error) {
 	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(filepath.Dir(db), "serve.log"))
+	log, err := os.CreateTemp(folder, "serve-*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	command := exec.CommandContext(ctx, binary, "serve", "--db", db, "--listen", addr, "--rate-limit", "0")
+	command := exec.Command(binary, "serve", "--listen", addr, "--rate-limit", "0")
+	command.Env = append(os.Environ(), "SALDO_DB="+db) // there may be a password in it
 	command.Stderr = log
-	if err := command.Start(); err != nil {
+	p, err := start(command)
+	if err != nil {
 		return nil, err
 	}
-	for range 200 {
-		response, err := http.Get("http://" + addr + "/readyz")
+	p.addr = addr
+	if err := p.ready(ctx); err != nil {
+		said, _ := os.ReadFile(log.Name())
+		return nil, errors.Join(fmt.Errorf("%s did not become ready: %w\n%s", binary, err, said), p.stop())
+	}
+	return p, nil
+}
+
+// ready waits until the server says that it is.
+func (p *process) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
 		if err == nil {
 			response.Body.Close()
-			return &process{command, addr}, nil
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case err := <-p.ended:
+			p.ended <- err // for who stops it
+			return errors.Join(errors.New("it ended"), err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	return nil, errors.Join(errors.New("saldo did not become ready"), command.Process.Kill())
 }
 
 // cpu is the processor time that the process has used so far. Linux alone
@@ -128,11 +180,17 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
+// stop ends the server, gently at first.
 func (p *process) stop() error {
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	err := p.command.Wait()
+	var err error
+	select {
+	case err = <-p.ended:
+	case <-time.After(stopTimeout):
+		return errors.Join(fmt.Errorf("%s did not stop", p.command.Path), p.command.Process.Kill(), <-p.ended)
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() { //nolint:forcetypeassert // It is one on every system that has signals.
 		return nil

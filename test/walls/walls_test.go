@@ -66,7 +66,7 @@ var rooms = map[string]room{
 	"test/saldotest": {imports: []string{"api", "client", "internal/store/postgres/pgtest"}},
 	"test/mutate":    {},
 	"test/sim":       {imports: []string{"internal/engine", "internal/ledger", "internal/store/sqlite"}},
-	"test/bench":     {imports: []string{"api", "client", "internal/"}},
+	"test/bench":     {imports: []string{"api", "client", "internal/"}, modules: []string{"github.com/jackc/pgx/v5"}},
 }
 
 // owners are the rooms that use app. The tests of others may not, except the

@@ -48,7 +48,7 @@ func TestPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if _, err := e.Authenticate(t.Context(), operator); err != nil {
+	if _, _, err := e.Authenticate(t.Context(), operator); err != nil {
 		t.Error(err)
 	}
 	report, err := app.Verify(t.Context(), db, engine.VerifyOptions{})

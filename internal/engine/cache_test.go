@@ -177,7 +177,7 @@ func TestChangesAreInForceAtOnce(t *testing.T) {
 		group.Go(func() {
 			for {
 				before := revoked.Load()
-				_, err := e.Authenticate(ctx, credentials)
+				_, _, err := e.Authenticate(ctx, credentials)
 				if err != nil {
 					wantCode(t, err, ledger.Unauthorized)
 					return
@@ -210,10 +210,10 @@ func TestChangesAreInForceAtOnce(t *testing.T) {
 	expiring := engine.GenerateCredentials()
 	_, err := e.CreateKey(ctx, ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, ExpiresAt: clock.Now().Add(time.Second)}, expiring)
 	noError(t, err)
-	_, err = e.Authenticate(ctx, expiring)
+	_, _, err = e.Authenticate(ctx, expiring)
 	noError(t, err)
 	clock.Set(clock.Now().Add(time.Second))
-	_, err = e.Authenticate(ctx, expiring)
+	_, _, err = e.Authenticate(ctx, expiring)
 	wantCode(t, err, ledger.Unauthorized)
 }
 

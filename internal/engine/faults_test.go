@@ -241,7 +241,7 @@ func TestFaultsOfEachChange(t *testing.T) {
 	e := start(t, store, engine.Options{}, 1)
 	credentials := newKey(t, e)
 	before := dumpOf(t, real)
-	key, err := e.Authenticate(ctx, credentials)
+	key, _, err := e.Authenticate(ctx, credentials)
 	noError(t, err)
 	for method, changes := range map[string][]func() error{
 		"InsertAccount": {func() error {
@@ -279,7 +279,7 @@ func TestFaultsOfEachChange(t *testing.T) {
 			check(t, method+" failed so many times", store.failed(), 1)
 			store.breaks("", 0)
 			check(t, "ledger after "+method+" failed", dumpOf(t, real), before)
-			known, err := e.Authenticate(ctx, credentials)
+			known, _, err := e.Authenticate(ctx, credentials)
 			noError(t, err)
 			check(t, "key after "+method+" failed", known, key)
 			holder, err := e.Holder(ctx, 1)

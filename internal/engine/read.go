@@ -23,22 +23,26 @@ func bounded[T any](e *Engine, read func() (T, error)) (T, error) {
 }
 
 // Authenticate finds the usable key that the credentials open; Unauthorized if
-// there is none. An unknown id and a wrong secret take the same path.
-func (e *Engine) Authenticate(ctx context.Context, credentials ledger.Credentials) (*ledger.Key, error) {
+// there is none. An unknown id and a wrong secret take the same path. Where the
+// account of the key was read along with it, it is given, too; otherwise it is nil.
+func (e *Engine) Authenticate(ctx context.Context, credentials ledger.Credentials) (_ *ledger.Key, holder *ledger.Holder, _ error) {
 	digest := credentials.Digest()
 	key, err := e.keys.load(digest, func() (*ledger.Key, error) {
-		return bounded(e, func() (*ledger.Key, error) { return e.store.KeyByDigest(ctx, digest) })
+		return bounded(e, func() (key *ledger.Key, err error) {
+			key, holder, err = e.store.KeyByDigest(ctx, digest)
+			return key, err
+		})
 	})
 	if ledger.CodeOf(err) == ledger.NotFound {
-		return nil, errUnauthorized
+		return nil, nil, errUnauthorized
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !credentials.Matches(key) || !e.usable(key) {
-		return nil, errUnauthorized
+		return nil, nil, errUnauthorized
 	}
-	return key, nil
+	return key, holder, nil
 }
 
 // usable is key.Usable now. The clock is read only for a key that can expire:

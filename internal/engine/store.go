@@ -34,8 +34,9 @@ type Reader interface {
 	Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder, error)
 	// Holders lists accounts with an id above after, in order of their ids.
 	Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error)
-	// KeyByDigest finds a key by its digest; NotFound if there is none.
-	KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, error)
+	// KeyByDigest finds a key by its digest; NotFound if there is none. A store
+	// for which that costs less than another reading gives the key's account, too.
+	KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, *ledger.Holder, error)
 	// Keys lists an owner's keys with an id above after, in order of their ids.
 	Keys(ctx context.Context, owner ledger.AccountID, after string, limit int) ([]*ledger.Key, error)
 	// Transaction reads a decided transaction; NotFound if there is none.

@@ -307,7 +307,7 @@ func TestChangesThatCannotBe(t *testing.T) {
 	wantCode(t, e.RevokeKey(ctx, "none"), ledger.NotFound)
 	_, err = e.Keys(ctx, 9, "", 10)
 	wantCode(t, err, ledger.NotFound)
-	_, err = e.Authenticate(ctx, ledger.Credentials{ID: "no", Secret: "key"})
+	_, _, err = e.Authenticate(ctx, ledger.Credentials{ID: "no", Secret: "key"})
 	wantCode(t, err, ledger.Unauthorized)
 	for i := range ledger.MaxWallets - 2 {
 		err = setLimit(e, ledger.WalletRef{Account: 1, Service: ledger.Service(fmt.Sprint("w", i))}, 0)
@@ -390,20 +390,20 @@ func TestFaultsOfChanges(t *testing.T) {
 	store := &faulty{Store: real}
 	e := start(t, store, engine.Options{}, 1)
 	credentials := newKey(t, e)
-	_, err := e.Authenticate(ctx, credentials)
+	_, _, err := e.Authenticate(ctx, credentials)
 	noError(t, err)
 
 	store.plan(refused)
 	wantCode(t, e.RevokeKey(ctx, credentials.ID), ledger.Internal)
-	_, err = e.Authenticate(ctx, credentials)
+	_, _, err = e.Authenticate(ctx, credentials)
 	noError(t, err)
 	store.plan(unknownAndNotDone)
 	wantCode(t, e.RevokeKey(ctx, credentials.ID), ledger.OutcomeUnknown)
-	_, err = e.Authenticate(ctx, credentials)
+	_, _, err = e.Authenticate(ctx, credentials)
 	noError(t, err)
 	store.plan(unknownButDone)
 	wantCode(t, e.RevokeKey(ctx, credentials.ID), ledger.OutcomeUnknown)
-	_, err = e.Authenticate(ctx, credentials)
+	_, _, err = e.Authenticate(ctx, credentials)
 	wantCode(t, err, ledger.Unauthorized)
 
 	_, err = e.Holder(ctx, 1)
@@ -519,9 +519,9 @@ func TestKeySurvives(t *testing.T) {
 	expiry := time.Date(2100, 1, 2, 3, 4, 5, 678901999, time.FixedZone("UTC+7", 7*3600))
 	created, err := e.CreateKey(ctx, ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, ExpiresAt: expiry}, credentials)
 	noError(t, err)
-	cached, err := e.Authenticate(ctx, credentials)
+	cached, _, err := e.Authenticate(ctx, credentials)
 	noError(t, err)
-	stored, err := store.KeyByDigest(ctx, credentials.Digest())
+	stored, _, err := store.KeyByDigest(ctx, credentials.Digest())
 	noError(t, err)
 	check(t, "created key", created, stored)
 	check(t, "cached key", cached, stored)
@@ -536,10 +536,10 @@ func TestKeySurvives(t *testing.T) {
 	for _, wrong := range []ledger.Credentials{
 		{ID: credentials.ID}, {ID: credentials.ID, Secret: credentials.Secret + "x"}, {ID: credentials.ID + credentials.Secret[:1], Secret: credentials.Secret[1:]},
 	} {
-		_, err := e.Authenticate(ctx, wrong)
+		_, _, err := e.Authenticate(ctx, wrong)
 		wantCode(t, err, ledger.Unauthorized)
 	}
-	_, err = e.Authenticate(ctx, ledger.Credentials{Secret: credentials.AuthSecret()})
+	_, _, err = e.Authenticate(ctx, ledger.Credentials{Secret: credentials.AuthSecret()})
 	noError(t, err)
 }
 
@@ -615,7 +615,7 @@ func TestReadsAreBounded(t *testing.T) {
 			}
 		})
 	}
-	_, err = slow.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
+	_, _, err = slow.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
 	wantCode(t, err, ledger.Unauthorized)
 }
 
@@ -624,9 +624,12 @@ func everyRead(e *engine.Engine) map[string]func() error {
 	statement := &engine.Statement{Wallet: sms(1), Until: 5}
 	query := engine.UsageQuery{By: engine.ByDay, From: sampleTime, To: sampleTime.Add(time.Hour), Limit: 1}
 	return map[string]func() error{
-		"Holder":                  func() error { _, err := e.Holder(ctx, 2); return err },
-		"Holders":                 func() error { _, err := e.Holders(ctx, 0, 1); return err },
-		"Authenticate":            func() error { _, err := e.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"}); return err },
+		"Holder":  func() error { _, err := e.Holder(ctx, 2); return err },
+		"Holders": func() error { _, err := e.Holders(ctx, 0, 1); return err },
+		"Authenticate": func() error {
+			_, _, err := e.Authenticate(ctx, ledger.Credentials{ID: "any", Secret: "key"})
+			return err
+		},
 		"Keys":                    func() error { _, err := e.Keys(ctx, ledger.Operator, "", 1); return err },
 		"Transaction":             func() error { _, err := e.Transaction(ctx, ledger.TransactionID{1}); return err },
 		"TransactionsByReference": func() error { _, err := e.TransactionsByReference(ctx, 0, "m", engine.Place{}, 1); return err },

@@ -60,34 +60,40 @@ func NewGate(e *engine.Engine, options GateOptions, metrics *Metrics, log *slog.
 //
 // Errors: Unauthorized, IPDenied, RateLimited, Internal.
 func (g *Gate) Identify(w http.ResponseWriter, r *http.Request, credentials ledger.Credentials) (*ledger.Key, error) {
+	key, _, err := g.identify(w, r, credentials)
+	return key, err
+}
+
+// identify also gives the key's account where that was read along with the key.
+func (g *Gate) identify(w http.ResponseWriter, r *http.Request, credentials ledger.Credentials) (*ledger.Key, *ledger.Holder, error) {
 	addr := ClientAddr(r, g.options.TrustedProxies)
 	// An address that has used up its failures is refused before anything is
 	// looked up: it learns nothing more, and costs no more.
 	source := failureSource(addr)
 	if wait, limited := g.failures.exhausted(source); limited {
 		g.metrics.authFailed("limited")
-		return nil, rateLimited(w, wait, "too many failed authentications from this address")
+		return nil, nil, rateLimited(w, wait, "too many failed authentications from this address")
 	}
-	key, err := g.engine.Authenticate(r.Context(), credentials)
+	key, holder, err := g.engine.Authenticate(r.Context(), credentials)
 	if err != nil {
 		if ledger.CodeOf(err) != ledger.Unauthorized {
-			return nil, g.internal(r.Context(), err)
+			return nil, nil, g.internal(r.Context(), err)
 		}
 		g.failures.take(source)
 		g.metrics.authFailed("unauthorized")
-		return nil, err
+		return nil, nil, err
 	}
 	noteKey(w, key)
 	if !key.Admits(addr) {
 		g.metrics.authFailed("ip_denied")
-		return nil, ledger.Errorf(ledger.IPDenied, "this address is not on the key's allow-list")
+		return nil, nil, ledger.Errorf(ledger.IPDenied, "this address is not on the key's allow-list")
 	}
 	if key.Account != ledger.Operator && g.options.RateLimit > 0 {
 		if err := g.countRequest(w, key.Account); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return key, nil
+	return key, holder, nil
 }
 
 // countRequest takes a request off an account's rate, and says in the headers
@@ -133,16 +139,17 @@ func rateLimited(w http.ResponseWriter, wait time.Duration, message string) erro
 //
 // Errors: those of Identify; Forbidden; AccountNotActive.
 func (g *Gate) Balance(w http.ResponseWriter, r *http.Request, credentials ledger.Credentials) (*ledger.Holder, error) {
-	key, err := g.Identify(w, r, credentials)
+	key, holder, err := g.identify(w, r, credentials)
 	if err != nil {
 		return nil, err
 	}
 	if key.Account == ledger.Operator || !key.Allows(ledger.ScopeBalanceRead) {
 		return nil, ledger.Errorf(ledger.Forbidden, "this key has no balance to read")
 	}
-	holder, err := g.engine.Holder(r.Context(), key.Account)
-	if err != nil {
-		return nil, g.internal(r.Context(), err)
+	if holder == nil {
+		if holder, err = g.engine.Holder(r.Context(), key.Account); err != nil {
+			return nil, g.internal(r.Context(), err)
+		}
 	}
 	if holder.Status != ledger.Active {
 		return nil, ledger.Errorf(ledger.AccountNotActive, "the account is %s", holder.Status)

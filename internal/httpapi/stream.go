@@ -82,7 +82,8 @@ func (s *server) readmit(r *http.Request, key *ledger.Key, chunk int) (*ledger.K
 	if err != nil {
 		return nil, err
 	}
-	return s.engine.Authenticate(r.Context(), credentials)
+	key, _, err = s.engine.Authenticate(r.Context(), credentials)
+	return key, err
 }
 
 // postLines posts the lines of a chunk and answers each. Its error says that the

@@ -202,7 +202,7 @@ func TestNodesRevokedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range n {
-			if _, err := e.Authenticate(t.Context(), credentials); err != nil {
+			if _, _, err := e.Authenticate(t.Context(), credentials); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -210,7 +210,7 @@ func TestNodesRevokedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, e := range n {
-			if _, err := e.Authenticate(t.Context(), credentials); ledger.CodeOf(err) != ledger.Unauthorized {
+			if _, _, err := e.Authenticate(t.Context(), credentials); ledger.CodeOf(err) != ledger.Unauthorized {
 				t.Errorf("node %d says %v", i, err)
 			}
 		}

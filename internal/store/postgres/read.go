@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,14 +12,19 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
+// byDigest are the keys with one of an array of distinct digests. See oneByOne.
+const byDigest = ` FROM unnest($1::bytea[]) AS wanted (this)
+	CROSS JOIN LATERAL (SELECT * FROM keys WHERE keys.digest = wanted.this OFFSET 0) AS found`
+
 var (
-	selectNamed = selectHolders + " WHERE a.id = ANY($1::integer[]) ORDER BY a.id, w.service"
-	selectPage  = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
+	selectNamed   = oneByOne("unnest($1::integer[]) AS wanted (id)")
+	selectByOwner = oneByOne("(SELECT DISTINCT account_id AS id" + byDigest + ") AS wanted")
+	selectPage    = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
 		ORDER BY a.id, w.service`
 )
 
 const (
-	selectByDigest     = "SELECT " + keyColumns + " FROM keys WHERE digest = ANY($1::bytea[])"
+	selectByDigest     = "SELECT " + keyColumns + byDigest
 	selectKeys         = "SELECT " + keyColumns + " FROM keys WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
 	selectOperatorKeys = "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > $1 ORDER BY id LIMIT $2"
 	selectTransaction  = "SELECT " + transactionColumns + " FROM transactions WHERE id = $1"
@@ -75,7 +82,8 @@ func (s *Store) Holder(ctx context.Context, id ledger.AccountID) (*ledger.Holder
 }
 
 func (s *Store) readHolders(ctx context.Context, ids []ledger.AccountID) (map[ledger.AccountID]*ledger.Holder, error) {
-	rows, err := s.reader.Query(ctx, selectNamed, column(ids, func(id *ledger.AccountID) int32 { return int32(*id) }))
+	slices.Sort(ids)
+	rows, err := s.reader.Query(ctx, selectNamed, column(slices.Compact(ids), func(id *ledger.AccountID) int32 { return int32(*id) }))
 	if err != nil {
 		return nil, s.told(err)
 	}
@@ -99,23 +107,45 @@ func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) 
 	return found, s.told(err)
 }
 
-// KeyByDigest finds a key by its digest, in one query with others that are asked
-// for at the same time.
-func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, error) {
-	key, ok, err := s.keys.load(ctx, digest)
+// identity is a key with the account that it belongs to, nil for the operator's.
+type identity struct {
+	key    *ledger.Key
+	holder *ledger.Holder
+}
+
+// KeyByDigest finds a key by its digest, and its account, in one query with
+// others that are asked for at the same time.
+func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, *ledger.Holder, error) {
+	found, ok, err := s.identities.load(ctx, digest)
 	if err == nil && !ok {
 		err = errNoKey
 	}
-	return key, err
+	return found.key, found.holder, err
 }
 
-func (s *Store) readKeys(ctx context.Context, digests []ledger.Hash) (map[ledger.Hash]*ledger.Key, error) {
-	found, err := list(ctx, s.reader, scanKey, selectByDigest, column(digests, func(digest *ledger.Hash) []byte { return digest[:] }))
-	keys := make(map[ledger.Hash]*ledger.Key, len(found))
-	for _, key := range found {
-		keys[key.Digest] = key
+func (s *Store) readIdentities(ctx context.Context, digests []ledger.Hash) (map[ledger.Hash]identity, error) {
+	slices.SortFunc(digests, func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) })
+	wanted := column(slices.Compact(digests), func(digest *ledger.Hash) []byte { return digest[:] })
+	var keys []*ledger.Key
+	holders := make(map[ledger.AccountID]*ledger.Holder, len(wanted))
+	batch := &pgx.Batch{} // sent, and answered, as one
+	batch.Queue(selectByDigest, wanted).Query(func(rows pgx.Rows) (err error) {
+		keys, err = collect(rows, scanNew(scanKey))
+		return err
+	})
+	batch.Queue(selectByOwner, wanted).Query(func(rows pgx.Rows) error {
+		found, err := collectHolders(rows, new(time.Time))
+		for _, holder := range found {
+			holders[holder.ID] = holder
+		}
+		return err
+	})
+	err := s.reader.SendBatch(ctx, batch).Close()
+	identities := make(map[ledger.Hash]identity, len(keys))
+	for _, key := range keys {
+		identities[key.Digest] = identity{key, holders[key.Account]}
 	}
-	return keys, s.told(err)
+	return identities, err
 }
 
 // Keys lists an owner's keys with an id above after, in order.

@@ -98,13 +98,14 @@ func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) 
 	return readHolders(ctx, s.read.holders, int64(after), limit)
 }
 
-// KeyByDigest finds a key by its digest.
-func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, error) {
+// KeyByDigest finds a key by its digest. Its account is likely to be in the
+// engine's memory, so it is not read.
+func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, *ledger.Holder, error) {
 	key, err := scanKey(s.read.keyByDigest.QueryRowContext(ctx, digest[:]))
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ledger.Errorf(ledger.NotFound, "there is no such key")
+		return nil, nil, ledger.Errorf(ledger.NotFound, "there is no such key")
 	}
-	return key, err
+	return key, nil, err
 }
 
 // Keys lists an owner's keys with an id above after, in order.

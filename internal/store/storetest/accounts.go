@@ -19,7 +19,7 @@ func testEmpty(s *suite) {
 		}
 		_, err := store.Holder(ctx, 7)
 		wantCode(s, "Holder", err, ledger.NotFound)
-		_, err = store.KeyByDigest(ctx, ledger.Hash{1})
+		_, _, err = store.KeyByDigest(ctx, ledger.Hash{1})
 		wantCode(s, "KeyByDigest", err, ledger.NotFound)
 		_, err = store.Transaction(ctx, ledger.TransactionID{1})
 		wantCode(s, "Transaction", err, ledger.NotFound)

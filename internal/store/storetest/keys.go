@@ -39,7 +39,11 @@ func (s *suite) insertKeys(keys ...*ledger.Key) {
 
 func (s *suite) key(digest ledger.Hash) *ledger.Key {
 	s.Helper()
-	return must[*ledger.Key](s)(s.store.KeyByDigest(s.Context(), digest))
+	key, holder, err := s.store.KeyByDigest(s.Context(), digest)
+	if holder != nil {
+		check(s, "the account along with a key", holder, must[*ledger.Holder](s)(s.store.Holder(s.Context(), key.Account)))
+	}
+	return must[*ledger.Key](s)(key, err)
 }
 
 func testKeys(s *suite) {
@@ -86,7 +90,7 @@ func testKeys(s *suite) {
 		}
 		s.reopen()
 	}
-	_, err := s.store.KeyByDigest(s.Context(), ledger.Hash{2})
+	_, _, err := s.store.KeyByDigest(s.Context(), ledger.Hash{2})
 	wantCode(s, "another digest", err, ledger.NotFound)
 }
 

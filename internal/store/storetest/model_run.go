@@ -174,7 +174,7 @@ func (r *modelRun) same(t *rapid.T) {
 		}
 	}
 	for id, want := range m.money.keys {
-		key, err := r.store.KeyByDigest(ctx, modelCredentials(id).Digest())
+		key, _, err := r.store.KeyByDigest(ctx, modelCredentials(id).Digest())
 		if err != nil || key.Caps != want.caps || !sameCount(&want, key.Spent) {
 			t.Fatalf("key %s: %v, and it is %+v, want %+v", id, err, key, want)
 		}

@@ -108,7 +108,8 @@ stale:
 
 # needs makes sure of what the tests take beside Go: a C compiler for the race
 # detector, curl for the examples of the documentation, and a PostgreSQL server,
-# of which the tests start clusters of their own in temporary folders. Where that can be
+# of which the tests start clusters of their own in temporary folders, and PgBouncer
+# to stand before one. Where that can be
 # done without asking anybody, it installs what is missing.
 .PHONY: needs
 needs:
@@ -116,6 +117,7 @@ needs:
 	command -v "$${cc%% *}" > /dev/null || missing="gcc libc6-dev"; \
 	command -v curl > /dev/null || missing="$$missing curl"; \
 	{ command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; } || missing="$$missing postgresql"; \
+	command -v pgbouncer > /dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$$missing pgbouncer"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		echo "The tests need $$missing: installing with apt-get."; \

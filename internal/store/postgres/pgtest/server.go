@@ -68,6 +68,9 @@ func Start(o Options) (_ *Server, err error) {
 	if err := s.initialize(); err != nil {
 		return nil, err
 	}
+	if err := s.certify(); err != nil {
+		return nil, err
+	}
 	if err := s.run(); err != nil {
 		return nil, err
 	}
@@ -176,16 +179,7 @@ func (s *Server) try() (err error) {
 	// Until then nobody but this process stops it: not the ^C of a terminal either,
 	// which goes to a whole group of processes.
 	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: s.account, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
-	s.ended = make(chan error, 1)
-	started := make(chan error, 1)
-	go func() {
-		// The signal is sent when the thread ends that started the server, so it
-		// is kept for that.
-		runtime.LockOSThread()
-		started <- s.process.Start()
-		s.ended <- s.process.Wait()
-	}()
-	if err := <-started; err != nil {
+	if s.ended, err = launch(s.process); err != nil {
 		return err
 	}
 	if err := s.answers(); err != nil {
@@ -193,6 +187,23 @@ func (s *Server) try() (err error) {
 		return err
 	}
 	return nil
+}
+
+// launch starts a process, and gives how it ends.
+func launch(process *exec.Cmd) (ended chan error, err error) {
+	ended = make(chan error, 1)
+	started := make(chan error, 1)
+	go func() {
+		// The signal for the case that this process dies is sent when the thread
+		// ends that started the other, so it is kept for that.
+		runtime.LockOSThread()
+		err := process.Start()
+		started <- err
+		if err == nil {
+			ended <- process.Wait()
+		}
+	}()
+	return ended, <-started
 }
 
 func (s *Server) settings() []string {
@@ -204,7 +215,7 @@ func (s *Server) settings() []string {
 	}
 	// What the tests check of durability is that of the protocol. That a disk
 	// keeps what it was told to keep is not theirs to find out.
-	return append(settings, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms")
+	return append(settings, "-c", "ssl=on", "-c", "ssl_cert_file="+s.certificate(), "-c", "ssl_key_file="+s.privateKey(), "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms")
 }
 
 // answers waits until the server answers.

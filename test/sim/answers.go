@@ -12,6 +12,8 @@ import (
 // This file is about what clients were told: each answer must be what the
 // ledger said at some moment between the question and the answer.
 
+const atNoMoment = "an account was read as it was at no moment of the reading"
+
 // never is the day of counts that are compared as they stand.
 func never(*time.Location) int { return 0 }
 
@@ -20,7 +22,7 @@ func (w *window) answers() error {
 	made := map[*record]bool{}
 	for _, e := range w.events {
 		if e.change != nil {
-			made[e.change.record] = true
+			made[e.change] = true
 		}
 	}
 	for _, r := range w.records {
@@ -83,7 +85,7 @@ func (w *window) answer(r *record, i int) error {
 	if one.failure != "" || there.RequestHash != one.hash {
 		return w.wrong(r, there, "a client was given the outcome of another request", describeRequest(&one.Request), describe(there.Transaction))
 	}
-	if _, high := w.span(r); there.position > high {
+	if there.position > w.until(r.ended) {
 		return w.wrong(r, there, "a client was told what was decided only later", "", "")
 	}
 	if !result.Replayed && !r.turnedBack && there.CreatedAt.UnixMicro() < r.clockBegan {
@@ -109,7 +111,7 @@ func (w *window) justified(r *record, i int, code ledger.Code) bool {
 
 // reason is justified for a request as it may have been completed.
 func (w *window) reason(r *record, i int, one *completed, code ledger.Code) bool {
-	low, high := w.span(r)
+	high := w.until(r.ended)
 	earlier := w.decided[one.id]
 	switch code {
 	case ledger.Internal:
@@ -131,8 +133,8 @@ func (w *window) reason(r *record, i int, one *completed, code ledger.Code) bool
 		own := r.atomic && slices.ContainsFunc(w.completed[r][:i], func(other completed) bool { return other.id == one.Parent })
 		return one.Kind == ledger.Refund && (own || parent != nil && parent.position <= high && !chargeable(parent))
 	case ledger.NotFound:
-		return one.failure == ledger.NotFound || !w.walletAt(low, one.Wallet) || one.Kind == ledger.Transfer && !w.walletAt(low, one.To) ||
-			!one.Parent.IsZero() && w.parentMissing(one, low)
+		return one.failure == ledger.NotFound || !w.walletBefore(r, one.Wallet) || one.Kind == ledger.Transfer && !w.walletBefore(r, one.To) ||
+			!one.Parent.IsZero() && w.parentMissing(r, one)
 	default:
 		return false
 	}
@@ -155,16 +157,17 @@ func chargeable(r *row) bool {
 
 // parentMissing tells whether the hold or charge of a request may not have been
 // there when it was asked for.
-func (w *window) parentMissing(one *completed, low int) bool {
+func (w *window) parentMissing(r *record, one *completed) bool {
 	parent := w.decided[one.Parent]
-	if parent == nil || parent.position > low || parent.Wallet != one.Wallet {
+	if parent == nil || parent.position > w.low(r, parent.Wallet) || parent.Wallet != one.Wallet {
 		return true
 	}
 	return aboutHold(one.Kind) && (parent.Kind != ledger.PlaceHold || parent.Rejection != "")
 }
 
-// walletAt tells whether a wallet was there after an event.
-func (w *window) walletAt(position int, ref ledger.WalletRef) bool {
+// walletBefore tells whether a wallet was there when a record began.
+func (w *window) walletBefore(r *record, ref ledger.WalletRef) bool {
+	position := w.low(r, ref)
 	states := w.states[ref.Account]
 	if len(states) == 0 {
 		_, there := w.model.wallets[ref]
@@ -197,13 +200,14 @@ func (w *window) statesIn(id ledger.AccountID, low, high int) []stateAt {
 	return states[first:last]
 }
 
-// holdsIn is statesIn for a hold.
-func (w *window) holdsIn(id ledger.TransactionID, low, high int) []holdAt {
+// holdsIn gives the states that a hold had while a record's operation was under way.
+func (w *window) holdsIn(r *record, id ledger.TransactionID) []holdAt {
 	states := w.holds[id]
+	h, there := w.model.holds[id]
 	if len(states) == 0 {
-		h, there := w.model.holds[id]
 		return []holdAt{{-1, there, h}}
 	}
+	low, high := w.span(r, h.wallet)
 	first := 0
 	for first+1 < len(states) && states[first+1].position <= low {
 		first++
@@ -217,20 +221,21 @@ func (w *window) holdsIn(id ledger.TransactionID, low, high int) []holdAt {
 
 // readHolder checks a balance: all wallets as they were at one moment.
 func (w *window) readHolder(r *record) error {
-	low, high := w.span(r)
-	states := w.statesIn(r.account, low, high)
 	switch code := r.code(); {
 	case r.excused || r.lost(r.err):
 		return nil // a process that ends knows nothing of the next one
 	case code == "":
 		w.round.stats.reads++
+		if w.round.many() {
+			return w.readParts(r, r.account, true)
+		}
+		states := w.statesIn(r.account, w.low(r), w.until(r.ended))
 		for i := range states {
 			if states[i].same(r.holder, never) {
 				return nil
 			}
 		}
-		return w.wrong(r, nil, "an account was read as it was at no moment of the reading",
-			fmt.Sprintf("one of %d, the last of them %+v", len(states), states[len(states)-1]), fmt.Sprintf("%+v", *r.holder))
+		return w.wrong(r, nil, atNoMoment, fmt.Sprintf("one of %d, the last of them %+v", len(states), states[len(states)-1]), fmt.Sprintf("%+v", *r.holder))
 	case code == ledger.NotFound && r.account == nobody, code == ledger.Overloaded, code == ledger.Internal && w.troubled(r):
 		return nil
 	}
@@ -238,8 +243,7 @@ func (w *window) readHolder(r *record) error {
 }
 
 func (w *window) readHold(r *record) error {
-	low, high := w.span(r)
-	states := w.holdsIn(r.id, low, high)
+	states := w.holdsIn(r, r.id)
 	switch code := r.code(); {
 	case r.excused || r.lost(r.err):
 		return nil
@@ -258,13 +262,12 @@ func (w *window) readHold(r *record) error {
 }
 
 func (w *window) readTransaction(r *record) error {
-	low, high := w.span(r)
 	there := w.decided[r.id]
 	switch code := r.code(); {
 	case r.excused || r.lost(r.err):
 		return nil
-	case code == "" && there != nil && there.position <= high && reflect.DeepEqual(r.read, there.Transaction),
-		code == ledger.NotFound && (there == nil || there.position > low),
+	case code == "" && there != nil && there.position <= w.until(r.ended) && reflect.DeepEqual(r.read, there.Transaction),
+		code == ledger.NotFound && (there == nil || there.position > w.low(r, there.Wallet)),
 		code == ledger.Overloaded, code == ledger.Internal && w.troubled(r):
 		return nil
 	}
@@ -280,6 +283,8 @@ func (w *window) changed(r *record, made bool) error {
 		return nil
 	case made != (code == ""):
 		return w.wrong(r, nil, "the operator was told wrong whether a change was made", made, r.err)
+	case made && w.round.many() && r.holder != nil:
+		return w.readParts(r, r.change.target.account, false)
 	case made, code == ledger.Overloaded, code == ledger.Internal && w.troubled(r):
 		return nil
 	case code == ledger.NotFound && r.change.caps != nil:
@@ -287,7 +292,7 @@ func (w *window) changed(r *record, made bool) error {
 			return nil
 		}
 	case r.change.target.account != 0:
-		low, high := w.span(r)
+		low, high := w.span(r, w.partsOf(r.change.target.account)...)
 		for _, s := range w.statesIn(r.change.target.account, low, high) {
 			s.wallets = slices.Clone(s.wallets)
 			if s.apply(r.change) == code {
@@ -305,4 +310,30 @@ func (h *hold) same(id ledger.TransactionID, got *ledger.Hold) bool {
 		Captured: ledger.Amount(h.captured), Remaining: ledger.Amount(h.remaining), CreatedAt: h.created, ExpiresAt: h.expires, ClosedAt: h.closed,
 	}
 	return want == *got
+}
+
+// countDoubts counts what became of requests that were under way when their
+// engine was told that nobody knows whether a commit was done.
+func (w *window) countDoubts() error {
+	moments := map[ledger.TransactionID][]int64{}
+	for _, a := range w.doubts {
+		for _, id := range a.ids {
+			moments[id] = append(moments[id], a.ended)
+		}
+	}
+	for _, r := range w.records {
+		for i := range w.completed[r] {
+			id := w.completed[r][i].id
+			meanwhile := func(moment int64) bool { return r.began < moment && moment < r.ended }
+			if r.unknown || r.giveUp > 0 || !slices.ContainsFunc(moments[id], meanwhile) {
+				continue
+			}
+			if err := r.answer(i).Err; err == nil {
+				w.round.stats.resolved++
+			} else if r.lost(err) {
+				w.round.stats.unresolved++
+			}
+		}
+	}
+	return nil
 }

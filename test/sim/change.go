@@ -179,8 +179,7 @@ func (w *wallet) change(c *change) {
 // same tells whether what the ledger says of an account is this state. Counts of
 // what was spent are compared as a day finds them.
 func (s *accountState) same(h *ledger.Holder, day func(*time.Location) int) bool {
-	if h.Name != s.name || h.Currency != s.currency || h.Status != s.status || h.TimeZone != s.zoneName ||
-		!slices.Equal(h.ChargeOn, s.chargeOn) || len(h.Wallets) != len(s.wallets) {
+	if !s.sameAccount(h) || len(h.Wallets) != len(s.wallets) {
 		return false
 	}
 	for i := range h.Wallets {
@@ -189,6 +188,11 @@ func (s *accountState) same(h *ledger.Holder, day func(*time.Location) int) bool
 		}
 	}
 	return true
+}
+
+// sameAccount is same without the wallets.
+func (s *accountState) sameAccount(h *ledger.Holder) bool {
+	return h.Name == s.name && h.Currency == s.currency && h.Status == s.status && h.TimeZone == s.zoneName && slices.Equal(h.ChargeOn, s.chargeOn)
 }
 
 // onDay is the wallet with its counts as a day finds them.

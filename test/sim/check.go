@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -15,7 +16,7 @@ type checker struct {
 	round       *round
 	model       *model
 	decided     map[ledger.TransactionID]*row
-	order       []*row // all of the round, as they were decided
+	order       []*row // all of the round, window by window in the order of the store
 	place       int64  // of the last one in the store
 	byReference map[string][]ledger.TransactionID
 	heads       []engine.Head // of the last time that everything was verified
@@ -29,7 +30,8 @@ func newChecker(r *round) *checker {
 type row struct {
 	*ledger.Transaction
 
-	position int // among the events of its window; -1 once that is over
+	place    int64 // in the store
+	position int   // among the events of its window; -1 once that is over
 	askers   []asker
 	asked    *ledger.Request // as it was asked for, with what the row does not keep
 }
@@ -43,9 +45,11 @@ type asker struct {
 
 // event is what happened at one place of the order: a row, or a change.
 type event struct {
+	*attempt // that it was written by
+
 	row    *row
-	change *placed
-	// Real time: the earliest moment at which it can have happened, and the
+	change *record
+	// Real time: the earliest moment at which it can have been decided, and the
 	// first at which somebody knew that it had.
 	earliest, known int64
 }
@@ -62,10 +66,14 @@ type window struct {
 	records   []*record
 	events    []event
 	injected  []int64 // when faults were met
+	doubts    []*attempt
 	completed map[*record][]completed
 	states    map[ledger.AccountID][]stateAt
 	holds     map[ledger.TransactionID][]holdAt
 	bounds    bounds
+	// changedAccounts are those of the window, as the model meets them.
+	changedAccounts []changedAccount
+	histories       map[ledger.AccountID]map[ledger.WalletRef][]step
 }
 
 type stateAt struct {
@@ -86,14 +94,15 @@ func (c *checker) window(ctx context.Context, number int, records []*record, who
 	defer func() { c.round.stats.checking += time.Since(began) }()
 	w := &window{
 		checker: c, number: number, records: records, completed: map[*record][]completed{},
-		states: map[ledger.AccountID][]stateAt{}, holds: map[ledger.TransactionID][]holdAt{},
+		states: map[ledger.AccountID][]stateAt{}, holds: map[ledger.TransactionID][]holdAt{}, bounds: bounds{},
+		histories: map[ledger.AccountID]map[ledger.WalletRef][]step{},
 	}
 	for _, step := range []func(context.Context) error{w.faultless, w.sweepRest, w.faultless, w.gather} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	for _, check := range []func() error{w.askers, w.realTime, w.replay, w.inTime, w.answers} {
+	for _, check := range []func() error{w.askers, w.realTime, w.replay, w.inTime, w.answers, w.countDoubts} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -118,17 +127,18 @@ func (c *checker) window(ctx context.Context, number int, records []*record, who
 // by itself, the sweep that ended the window may have met that one, which does
 // the rest; so it may take another look.
 func (w *window) sweepRest(ctx context.Context) error {
-	store, e := w.round.rest()
+	store, first := w.round.rest(), w.round.nodes[0].current.Load()
+	sweeping := slices.ContainsFunc(w.round.nodes, func(n *node) bool { return n.current.Load().sweeps() })
 	var due []*ledger.Hold
 	for patience := time.Now().Add(time.Minute); time.Now().Before(patience); {
 		var err error
 		if due, err = store.DueHolds(ctx, w.round.clock.time(), 1); err != nil || len(due) == 0 {
 			return err
 		}
-		if !w.round.current.Load().sweeps {
+		if !sweeping {
 			break
 		}
-		if _, err := e.Sweep(ctx); err != nil && ledger.CodeOf(err) != ledger.Overloaded {
+		if _, err := first.Sweep(ctx); err != nil && ledger.CodeOf(err) != ledger.Overloaded {
 			return cmp.Or(w.faultless(ctx), err)
 		}
 	}
@@ -143,50 +153,22 @@ func (w *window) faultless(context.Context) error {
 	return nil
 }
 
-// gather reads what the store has, and puts the changes to their places in it.
+// gather reads what the store has, and finds the order in which it came there.
 func (w *window) gather(ctx context.Context) error {
 	var rows []*row
 	err := w.round.ledger.Transactions(ctx, w.place, func(place int64, t *ledger.Transaction) error {
 		w.place = place
-		rows = append(rows, &row{Transaction: t})
+		rows = append(rows, &row{Transaction: t, place: place})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	var changes []placed
-	changes, w.injected = w.round.notes.taken()
+	attempts, doubts, injected := w.round.notes.taken()
+	w.doubts, w.injected = doubts, injected
 	w.order = append(w.order, rows...)
 	w.round.stats.transactions += int64(len(rows))
-	if changes, err = w.arrange(rows, changes); err != nil {
-		return err
-	}
-	if len(changes) > 0 {
-		return w.failure(nil, "a transaction that was committed before a change is missing", changes[0].after, changes[0].describe())
-	}
-	return nil
-}
-
-// arrange makes the events out of rows and changes, each change after the
-// transaction that was committed before it, and gives the changes that have no place.
-func (w *window) arrange(rows []*row, changes []placed) ([]placed, error) {
-	for len(changes) > 0 && (changes[0].after.IsZero() || w.decided[changes[0].after] != nil) {
-		w.events = append(w.events, event{change: &changes[0]})
-		changes = changes[1:]
-	}
-	for _, r := range rows {
-		if w.decided[r.ID] != nil {
-			return nil, w.failure(r, "a transaction was decided twice", "", "")
-		}
-		w.decided[r.ID] = r
-		r.position = len(w.events)
-		w.events = append(w.events, event{row: r})
-		for len(changes) > 0 && changes[0].after == r.ID {
-			w.events = append(w.events, event{change: &changes[0]})
-			changes = changes[1:]
-		}
-	}
-	return changes, nil
+	return w.arrange(ctx, rows, attempts)
 }
 
 // failure makes the report of what is wrong about a row, or about none.

@@ -2,8 +2,8 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"slices"
-	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -25,7 +25,7 @@ func (c *client) run(ctx context.Context) {
 		c.round.clock.pass(p.passes)
 		switch p.action {
 		case doRestart, doCrash:
-			if err := c.round.restart(ctx, p.action == doCrash); err != nil {
+			if err := c.round.restart(ctx, c.node(), p.action == doCrash); err != nil {
 				c.round.fail(err)
 				return
 			}
@@ -35,9 +35,17 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
+// node is the one that the client asks next. Neighbours, who ask for the same
+// things, ask different nodes; and each comes around.
+func (c *client) node() *node {
+	const stay = 7 // so many operations at one node
+	return c.round.nodes[(c.id+c.number/stay)%len(c.round.nodes)]
+}
+
 // step carries out one plan and writes down what came of it.
 func (c *client) step(p *plan) *record {
-	r := &record{plan: *p, client: c.id, number: c.number - 1}
+	n := c.node()
+	r := &record{plan: *p, client: c.id, node: n.number, number: c.number - 1}
 	if p.change != nil {
 		done := c.round.turn(p.change.target)
 		defer done()
@@ -45,8 +53,8 @@ func (c *client) step(p *plan) *record {
 	if p.otherKey {
 		c.round.check.useOtherKey(r.requests)
 	}
-	at := c.round.process(p.stubborn)
-	if p.fault.kind != noFault {
+	at := n.process(p.stubborn)
+	for range p.fault.times {
 		at.faulty.plan(p.fault)
 	}
 	ctx := at.ctx
@@ -65,11 +73,10 @@ func (c *client) step(p *plan) *record {
 // carryOut asks the engine, between two moments of the simulation's counter.
 func (r *round) carryOut(ctx context.Context, at *process, record *record) {
 	backwards := r.clock.backwards.Load()
-	record.clockBegan = r.clock.now.Load()
+	record.clockBegan = r.clock.now.Load() - at.behind.Microseconds()
 	record.began = r.ticks.Add(1)
 	ask(ctx, at.Engine, record, r.notes)
 	record.ended = r.ticks.Add(1)
-	record.clockEnded = r.clock.now.Load()
 	record.turnedBack = r.clock.backwards.Load() != backwards
 	record.unknown = at.faulty.dead.Load()
 	record.excused = at.stopping.Load()
@@ -121,10 +128,10 @@ func (r *record) makeChange(ctx context.Context, e *engine.Engine) {
 	}
 }
 
-// barrier is an operation that every write before it is decided before.
-func barrier(number int) *plan {
+// barrier is an operation that a single committer decides after every write before it.
+func barrier(node, number int) *plan {
 	return &plan{action: doPost, requests: []ledger.Request{{
-		IdempotencyKey: "barrier-" + time.Duration(number).String(), Kind: ledger.TopUp, Amount: 1,
+		IdempotencyKey: fmt.Sprintf("barrier-%d-%d", node, number), Kind: ledger.TopUp, Amount: 1,
 		Wallet: ledger.WalletRef{Account: 1, Service: ledger.SMS},
 	}}}
 }

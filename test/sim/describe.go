@@ -45,7 +45,7 @@ func describeRequest(r *ledger.Request) string {
 // describe says what a client did and what it was told.
 func (r *record) describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "client %d, operation %d (%s, from %d to %d)", r.client, r.number, r.action, r.began, r.ended)
+	fmt.Fprintf(&b, "client %d at node %d, operation %d (%s, from %d to %d)", r.client, r.node, r.number, r.action, r.began, r.ended)
 	if r.fault.kind != noFault {
 		fmt.Fprintf(&b, ", with the fault %q", r.fault.kind)
 	}

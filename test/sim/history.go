@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +17,12 @@ type record struct {
 	plan
 
 	client, number int
+	node           int
 	began, ended   int64 // on the one counter of the simulation
-	clockBegan     int64 // what the clock said, in microseconds
-	clockEnded     int64
-	turnedBack     bool // the clock went back in the meantime
-	unknown        bool // an error need not be true: the process died
-	excused        bool // the process was stopping, so that reads may have failed
+	clockBegan     int64 // what the clock of the node said, in microseconds
+	turnedBack     bool  // the clock went back in the meantime
+	unknown        bool  // an error need not be true: the process died
+	excused        bool  // the process was stopping, so that reads may have failed
 
 	results []engine.Result // of a posting or batch
 	err     error           // of the whole operation
@@ -48,24 +49,33 @@ func (r *record) answer(i int) engine.Result {
 	return r.results[i]
 }
 
-// placed is a change with its place: after the last transaction that was committed before.
-type placed struct {
-	*record
-
-	after ledger.TransactionID // zero for none
+// attempt is one run of a write in a transaction of the store, with what it
+// wrote. Moments are on the counter of the records.
+type attempt struct {
+	looked  int64 // when it began, before it read anything
+	written int64 // when all was written and every lock was held still
+	ended   int64 // when the store had answered
+	ids     []ledger.TransactionID
+	changes []*record // what it changed of accounts and keys
+	// mark is a key that was written together with changes: it tells whether they
+	// were committed, where nobody was told.
+	mark string
+	sure bool // that it was committed
 }
 
-// notes are what the faulty store has seen in a round, over all its processes.
+// notes are what the faulty stores have seen in a round, over all its processes.
 type notes struct {
 	faults [faultKinds]atomic.Int64
 	failed atomic.Int64 // reads
+	cuts   atomic.Int64 // connections that were cut on purpose, whoever noticed
 
 	mu       sync.Mutex
-	clock    *atomic.Int64        // the counter of the records
-	last     ledger.TransactionID // that was committed
-	changes  []placed
-	injected []int64 // when a fault was met, on the counter
+	clock    *atomic.Int64 // the counter of the records
+	attempts []*attempt    // that were committed, or may have been
+	doubts   []*attempt    // whose engine was told that nobody knows
+	injected []int64       // when a fault was met
 	underWay map[target]*record
+	marks    int
 	errs     []error
 }
 
@@ -80,6 +90,13 @@ func (n *notes) met(kind faultKind) {
 	n.injected = append(n.injected, n.clock.Add(1))
 }
 
+// noticed notes that a connection was found to be lost.
+func (n *notes) noticed() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.injected = append(n.injected, n.clock.Add(1))
+}
+
 func (n *notes) readFailed() { n.failed.Add(1) }
 
 // unexpected notes a failure that nobody planned.
@@ -89,20 +106,21 @@ func (n *notes) unexpected(err error) {
 	n.errs = append(n.errs, err)
 }
 
-// committed notes what a write of the store added.
-func (n *notes) committed(last ledger.TransactionID, changed []target) {
+// wrote notes an attempt that was committed, or may have been.
+func (n *notes) wrote(a *attempt, sure bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !last.IsZero() {
-		n.last = last
-	}
-	for _, t := range changed {
-		if r := n.underWay[t]; r != nil {
-			n.changes = append(n.changes, placed{r, n.last})
-		} else {
-			n.errs = append(n.errs, errors.New("the ledger changed an account or key that nobody asked to change"))
-		}
-	}
+	a.sure, a.ended = sure, n.clock.Add(1)
+	n.attempts = append(n.attempts, a)
+}
+
+// doubted notes an attempt of which the engine is told that nobody knows what
+// became of it.
+func (n *notes) doubted(a *attempt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a.ended = n.clock.Add(1)
+	n.doubts = append(n.doubts, a)
 }
 
 // announce says which change of its target is under way.
@@ -112,13 +130,32 @@ func (n *notes) announce(r *record) {
 	n.underWay[r.change.target] = r
 }
 
-// taken gives what was noted since the last time.
-func (n *notes) taken() (changes []placed, injected []int64) {
+// asked gives the change of a target that is under way, nil for none.
+func (n *notes) asked(t target) *record {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	changes, injected = n.changes, n.injected
-	n.changes, n.injected = nil, nil
-	return changes, injected
+	r := n.underWay[t]
+	if r == nil {
+		n.errs = append(n.errs, errors.New("the ledger changed an account or key that nobody asked to change"))
+	}
+	return r
+}
+
+// mark gives the name of a new mark.
+func (n *notes) mark() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.marks++
+	return fmt.Sprintf("mark-%d", n.marks)
+}
+
+// taken gives what was noted since the last time.
+func (n *notes) taken() (attempts, doubts []*attempt, injected []int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	attempts, doubts, injected = n.attempts, n.doubts, n.injected
+	n.attempts, n.doubts, n.injected = nil, nil, nil
+	return attempts, doubts, injected
 }
 
 // fault is the first failure that nobody planned, nil for none.

@@ -20,7 +20,7 @@ type model struct {
 	charges  map[ledger.TransactionID]charge
 	keys     map[string]key
 	system   map[systemAccount]*big.Int
-	last     time.Time // of the latest decision
+	last     map[ledger.WalletRef]time.Time // of the latest decision in each part, see timely
 }
 
 // highest is the largest amount; the smallest is its negative.
@@ -95,6 +95,7 @@ func newModel() *model {
 		charges:  map[ledger.TransactionID]charge{},
 		keys:     map[string]key{},
 		system:   map[systemAccount]*big.Int{},
+		last:     map[ledger.WalletRef]time.Time{},
 	}
 }
 

@@ -214,81 +214,105 @@ func (w *window) settledBy(e *event, records []*record) error {
 	return nil
 }
 
-// bounds tell between which events an operation can have taken effect.
-type bounds struct {
-	known    []bound // by the moment, with the highest position so far
-	earliest []bound // by the moment, with the lowest position from there on
-}
+// bounds tell of each part of the ledger since when its events were known: by
+// the moment, with the highest position so far.
+type bounds map[ledger.WalletRef][]bound
 
 type bound struct {
 	moment   int64
 	position int
 }
 
-// realTime sorts the events by when they were known and can have happened.
+// everything is the one part of a ledger that a single node writes: there a
+// later event is never seen without the earlier ones. Of several nodes that holds
+// within a wallet, and within an account (a part without a service) for what is
+// no wallet's, since others may still be about to commit what they wrote before.
+var everything = ledger.WalletRef{}
+
+// parts are those that an event is about.
+func (w *window) parts(e *event) []ledger.WalletRef {
+	switch {
+	case !w.round.many():
+		return []ledger.WalletRef{everything}
+	case e.row == nil && e.change.change.create != nil:
+		return w.partsOf(e.change.change.target.account)
+	case e.row == nil:
+		return []ledger.WalletRef{{Account: e.change.change.target.account, Service: e.change.change.service}}
+	case e.row.Kind == ledger.Transfer:
+		return []ledger.WalletRef{e.row.Wallet, e.row.To}
+	default:
+		return []ledger.WalletRef{e.row.Wallet}
+	}
+}
+
+// realTime sorts the events by when they were known.
 func (w *window) realTime() error {
-	for i, e := range w.events {
-		if e.known != beyondAll {
-			w.bounds.known = append(w.bounds.known, bound{e.known, i})
+	for i := range w.events {
+		e := &w.events[i]
+		if e.known == beyondAll {
+			continue
 		}
-		w.bounds.earliest = append(w.bounds.earliest, bound{e.earliest, i})
+		for _, part := range w.parts(e) {
+			w.bounds[part] = append(w.bounds[part], bound{e.known, i})
+		}
 	}
-	byMoment := func(a, b bound) int { return cmp.Compare(a.moment, b.moment) }
-	slices.SortFunc(w.bounds.known, byMoment)
-	slices.SortFunc(w.bounds.earliest, byMoment)
-	for i := 1; i < len(w.bounds.known); i++ {
-		w.bounds.known[i].position = max(w.bounds.known[i].position, w.bounds.known[i-1].position)
-	}
-	for i := len(w.bounds.earliest) - 2; i >= 0; i-- {
-		w.bounds.earliest[i].position = min(w.bounds.earliest[i].position, w.bounds.earliest[i+1].position)
+	for _, list := range w.bounds {
+		slices.SortFunc(list, func(a, b bound) int { return cmp.Compare(a.moment, b.moment) })
+		for i := 1; i < len(list); i++ {
+			list[i].position = max(list[i].position, list[i-1].position)
+		}
 	}
 	return nil
 }
 
-// after is the last event that was known before a moment, -1 for none: what
-// begins then takes effect after it.
-func (b *bounds) after(moment int64) int {
-	i, _ := slices.BinarySearchFunc(b.known, moment, func(e bound, moment int64) int { return cmp.Compare(e.moment, moment) })
+// after is the last event of a part that was known before a moment, -1 for none:
+// what begins then takes effect after it.
+func (b bounds) after(moment int64, part ledger.WalletRef) int {
+	list := b[part]
+	i, _ := slices.BinarySearchFunc(list, moment, func(e bound, moment int64) int { return cmp.Compare(e.moment, moment) })
 	if i == 0 {
 		return -1
 	}
-	return b.known[i-1].position
+	return list[i-1].position
 }
 
-// until is the last event that may have happened before a moment: what ended
-// then took effect not after it.
+// until is the last event that was written before a moment: what ended then took
+// effect not after it.
 func (w *window) until(moment int64) int {
-	list := w.bounds.earliest
-	i, _ := slices.BinarySearchFunc(list, moment, func(e bound, moment int64) int { return cmp.Compare(e.moment, moment) })
-	if i == len(list) {
-		return len(w.events) - 1
+	i, _ := slices.BinarySearchFunc(w.events, moment, func(e event, moment int64) int { return cmp.Compare(e.written, moment) })
+	return i - 1
+}
+
+// low is the event after which a record's operation took effect, as far as it
+// was about these parts.
+func (w *window) low(r *record, parts ...ledger.WalletRef) int {
+	if !w.round.many() {
+		return w.bounds.after(r.began, everything)
 	}
-	return list[i].position - 1
+	low := len(w.events)
+	for _, part := range parts {
+		low = min(low, w.bounds.after(r.began, part))
+	}
+	return low
 }
 
 // span gives the events between which a record's operation took effect: after
 // low, and not after high.
-func (w *window) span(r *record) (low, high int) { return w.bounds.after(r.began), w.until(r.ended) }
+func (w *window) span(r *record, parts ...ledger.WalletRef) (low, high int) {
+	return w.low(r, parts...), w.until(r.ended)
+}
 
-// inTime sees that nothing stands before what was known when it was asked for.
+// inTime sees that nothing was decided before it was asked for.
 func (w *window) inTime() error {
-	for i, e := range w.events {
-		if e.earliest == 0 || e.earliest == beyondAll {
-			continue // the ledger's own doing
+	for i := range w.events {
+		e := &w.events[i]
+		switch {
+		case e.earliest < e.written:
+		case e.change != nil:
+			return w.wrong(e.change, nil, "it was done before it was asked for", "", "")
+		default:
+			return w.failure(e.row, "it stands before what was done before it was asked for", e.earliest, e.written)
 		}
-		last := w.bounds.after(e.earliest)
-		if i > last {
-			continue
-		}
-		what := "it stands before what was done before it was asked for"
-		if e.change != nil {
-			return w.wrong(e.change.record, nil, what, "", "")
-		}
-		other := w.events[last]
-		if other.row != nil {
-			return w.failure(e.row, what, "", "after it stands "+describe(other.row.Transaction))
-		}
-		return w.failure(e.row, what, "", "after it stands a "+other.change.describe())
 	}
 	return nil
 }

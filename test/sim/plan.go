@@ -96,8 +96,15 @@ func (w *world) misfortune(d *dice, p *plan) {
 	case n < 200:
 		p.passes = -time.Duration(d.below(30)) * 100 * time.Millisecond
 	}
-	if d.oneIn(700) {
-		p.fault = fault{kind: faultKind(1 + d.below(int(faultKinds)-1)), call: d.below(6), delay: time.Duration(d.below(2000)) * time.Microsecond}
+	rarely := 700
+	if w.nodes > 1 {
+		rarely = 150 // each of them has its own, and fewer operations in the same time
+	}
+	if d.oneIn(rarely) {
+		p.fault = fault{kind: w.faultKind(d), call: d.below(6), delay: time.Duration(d.below(2000)) * time.Microsecond, times: 1}
+		if p.fault.kind.doubtful() {
+			p.fault.times = pick(d, 1, 1, 1, 2, 8) // the last more than the engine tries
+		}
 	}
 	p.readFail = d.oneIn(300)
 	if p.action == doHolder && d.oneIn(3) {
@@ -107,6 +114,15 @@ func (w *world) misfortune(d *dice, p *plan) {
 		p.giveUp = time.Duration(1+d.below(3000)) * time.Microsecond
 	}
 	p.stubborn = d.percent(5)
+}
+
+// faultKind draws a kind of fault.
+func (w *world) faultKind(d *dice) faultKind {
+	kinds := connectionFaults
+	if w.nodes > 1 {
+		kinds = faultKinds
+	}
+	return 1 + faultKind(d.below(int(kinds)-1))
 }
 
 // retry asks for an earlier operation once more, as it was.

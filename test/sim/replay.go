@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
@@ -33,10 +34,13 @@ func (w *window) replay() error {
 
 // change lets the model follow a change, which must be allowed where it stands.
 func (w *window) change(at int) error {
-	r := w.events[at].change.record
+	r := w.events[at].change
 	id := r.change.target.account
 	if id != 0 {
 		w.remember(id)
+	}
+	if r.change.account != nil && w.round.many() {
+		w.changedAccounts = append(w.changedAccounts, changedAccount{w.events[at].attempt, id, w.model.accounts[id]})
 	}
 	if code := w.model.apply(r.change); code != "" {
 		return w.wrong(r, nil, "a change was made that must be refused", string(code), "done")
@@ -54,7 +58,9 @@ func (w *window) change(at int) error {
 		}
 		return nil
 	}
-	if s := w.model.state(id); !s.same(r.holder, never) {
+	// Of several nodes another one may change the other wallets of the account
+	// meanwhile; then the reply is a reading like others, see changed.
+	if s := w.model.state(id); !w.round.many() && !s.same(r.holder, never) {
 		return w.wrong(r, nil, "the reply is not the account as it was changed", fmt.Sprintf("%+v", s), fmt.Sprintf("%+v", *r.holder))
 	}
 	return nil
@@ -71,7 +77,8 @@ func (w *window) remember(id ledger.AccountID) {
 func (w *window) together(at int) int {
 	size := 1
 	if batch := w.events[at].row.Batch; !batch.IsZero() {
-		for at+size < len(w.events) && w.events[at+size].row != nil && w.events[at+size].row.Batch == batch {
+		for at+size < len(w.events) && w.events[at+size].row != nil && w.events[at+size].row.Batch == batch &&
+			w.events[at+size].attempt == w.events[at].attempt {
 			size++
 		}
 	}
@@ -86,10 +93,9 @@ func (w *window) decideAll(at, size int) error {
 		if err := w.request(rows[i]); err != nil {
 			return err
 		}
-		if created := rows[i].CreatedAt; created.Before(w.model.last) || created.UnixMicro() > w.round.clock.highest.Load() {
-			return w.failure(rows[i], "its time is before that of the decision before it, or in the future", w.model.last, created)
+		if err := w.timely(rows[i]); err != nil {
+			return err
 		}
-		w.model.last = rows[i].CreatedAt
 		w.remember(rows[i].Wallet.Account)
 		if rows[i].Kind == ledger.Transfer {
 			w.remember(rows[i].To.Account)
@@ -99,6 +105,66 @@ func (w *window) decideAll(at, size int) error {
 	if err := w.undivided(rows); err != nil {
 		return err
 	}
+	if err := w.agree(rows, w.older(at)); err != nil {
+		return err
+	}
+	for i, r := range rows {
+		w.follow(at+i, r)
+	}
+	return nil
+}
+
+// timely sees that no time runs backwards: with a single node in all of the
+// ledger, with several in each wallet.
+func (w *window) timely(r *row) error {
+	refs := []ledger.WalletRef{everything}
+	if w.round.many() {
+		refs = []ledger.WalletRef{r.Wallet}
+		if r.Kind == ledger.Transfer {
+			refs = append(refs, r.To)
+		}
+	}
+	for _, ref := range refs {
+		last := w.model.last[ref]
+		if r.CreatedAt.Before(last) || r.CreatedAt.UnixMicro() > w.round.clock.highest.Load() {
+			return w.failure(r, "its time is before that of the decision before it, or in the future", last, r.CreatedAt)
+		}
+		// What is refused leaves nothing in the wallet by which another node
+		// could know of its time.
+		if r.Rejection == "" || !w.round.many() {
+			w.model.last[ref] = r.CreatedAt
+		}
+	}
+	return nil
+}
+
+// agree lets the model decide rows, which must come out as they are stored. An
+// account may still have been as it was before a change.
+func (w *window) agree(rows []*row, older []changedAccount) error {
+	var before *memory
+	if len(older) > 0 {
+		before = w.model.memory(rows)
+	}
+	mismatch := w.decide(rows)
+	for i := 0; mismatch != nil && i < len(older); i++ {
+		id := older[i].id
+		before.restore(w.model)
+		now := w.model.accounts[id]
+		w.model.accounts[id] = older[i].before
+		if w.decide(rows) == nil {
+			mismatch = nil
+			w.round.stats.older++
+		}
+		w.model.accounts[id] = now
+	}
+	if mismatch != nil {
+		return mismatch
+	}
+	return nil
+}
+
+// decide lets the model decide rows, and says in what they differ; nil for nothing.
+func (w *window) decide(rows []*row) *MismatchError {
 	wanted, err := w.model.batch(rows)
 	if err != nil {
 		return w.failure(rows[0], err.Error(), "", "")
@@ -111,9 +177,30 @@ func (w *window) decideAll(at, size int) error {
 			expected, got := differences(want, r.Transaction)
 			return w.failure(r, "the outcome is not what the rules say", expected, got)
 		}
-		w.follow(at+i, r)
 	}
 	return nil
+}
+
+// changedAccount is an account as it was before an attempt changed it.
+type changedAccount struct {
+	*attempt
+
+	id     ledger.AccountID
+	before account
+}
+
+// older gives the accounts of an event that another node had changed, but
+// perhaps not committed yet, when the event was decided: an account is read
+// without a lock of its own. The decision counts as made before the change.
+func (w *window) older(at int) []changedAccount {
+	var older []changedAccount
+	e := &w.events[at]
+	for _, c := range slices.Backward(w.changedAccounts) {
+		if (c.id == e.row.Wallet.Account || c.id == e.row.To.Account) && (c.ended > e.looked || !c.sure) {
+			older = append(older, c)
+		}
+	}
+	return older
 }
 
 // undivided sees that the rows of an atomic batch are all that were asked for together.
@@ -166,7 +253,10 @@ func (w *window) request(r *row) error {
 // batch decides rows: one, or those of an atomic batch. Where one of those is
 // refused, all are.
 func (m *model) batch(rows []*row) ([]*ledger.Transaction, error) {
-	before := m.memory(rows)
+	var before *memory
+	if !rows[0].Batch.IsZero() {
+		before = m.memory(rows)
+	}
 	wanted := make([]*ledger.Transaction, len(rows))
 	for i, r := range rows {
 		t, failure := m.decide(r.asked, r.CreatedAt)
@@ -202,9 +292,6 @@ type memory struct {
 }
 
 func (m *model) memory(rows []*row) *memory {
-	if rows[0].Batch.IsZero() {
-		return nil // nothing to restore
-	}
 	b := &memory{wallets: map[ledger.WalletRef]wallet{}, holds: map[ledger.TransactionID]hold{}, charges: map[ledger.TransactionID]charge{}}
 	b.rest = model{keys: maps.Clone(m.keys), system: maps.Clone(m.system)}
 	for _, r := range rows {

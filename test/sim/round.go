@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
@@ -21,11 +20,11 @@ type round struct {
 	clock  clock
 	check  *checker
 
-	ticks      atomic.Int64 // counts the beginnings and ends of operations
-	budget     atomic.Int64 // of operations in this window
-	current    atomic.Pointer[process]
-	restarting sync.Mutex
-	processes  int
+	nodes  []*node
+	ticks  atomic.Int64 // counts the beginnings and ends of operations, and what the stores do
+	budget atomic.Int64 // of operations in this window
+	// observer looks at the ledger while the nodes rest. With a single node it is that one's store.
+	observer Store
 
 	turns sync.Map // a *sync.Mutex for each target of changes
 
@@ -33,7 +32,12 @@ type round struct {
 }
 
 func newRound(config *Config, stats *Stats, number int, place Ledger) *round {
-	r := &round{config: config, stats: stats, ledger: place, world: &world{seed: config.Seed, round: number, clients: config.Clients}}
+	r := &round{config: config, stats: stats, ledger: place, world: &world{
+		seed: config.Seed, round: number, clients: config.Clients, nodes: place.Nodes(),
+	}}
+	for i := range place.Nodes() {
+		r.nodes = append(r.nodes, &node{number: i})
+	}
 	r.notes = &notes{clock: &r.ticks, underWay: map[target]*record{}}
 	r.clock.pass(time.Duration(began.UnixMicro()) * time.Microsecond)
 	r.check = newChecker(r)
@@ -52,14 +56,31 @@ func (r *round) turn(t target) (done func()) {
 
 // run lives through the windows of the round.
 func (r *round) run(ctx context.Context) error {
-	p, err := r.start(ctx)
-	if err != nil {
-		return err
+	for _, n := range r.nodes {
+		p, err := r.start(ctx, n)
+		if err != nil {
+			return err
+		}
+		n.current.Store(p)
 	}
-	r.current.Store(p)
-	err = r.windows(ctx)
-	return errors.Join(err, r.end(ctx, r.current.Load(), false))
+	if r.many() {
+		var err error
+		if r.observer, err = r.ledger.Open(ctx, Observer); err != nil {
+			return err
+		}
+	}
+	err := r.windows(ctx)
+	for _, n := range r.nodes {
+		err = errors.Join(err, r.end(ctx, n, false))
+	}
+	if r.many() {
+		err = errors.Join(err, r.observer.Close())
+	}
+	return err
 }
+
+// many tells whether several nodes serve the ledger.
+func (r *round) many() bool { return len(r.nodes) > 1 }
 
 func (r *round) windows(ctx context.Context) error {
 	clients := make([]*client, r.config.Clients)
@@ -82,7 +103,10 @@ func (r *round) windows(ctx context.Context) error {
 			c.records = nil
 		}
 		last := window == r.config.Windows || r.config.over(r.stats)
-		records = r.settle(ctx, window, records)
+		var err error
+		if records, err = r.settle(ctx, window, records); err != nil {
+			return err
+		}
 		if r.config.tweak != nil {
 			r.config.tweak(records)
 		}
@@ -104,31 +128,49 @@ func (r *round) windows(ctx context.Context) error {
 func (r *round) open(ctx context.Context) []*record {
 	var records []*record
 	for i, c := range r.world.opening() {
-		records = append(records, r.calmly(ctx, &plan{action: doAccount, change: c}, i))
+		records = append(records, r.calmly(ctx, r.nodes[0], &plan{action: doAccount, change: c}, i))
 	}
 	return records
 }
 
-// calmly carries out a plan while nobody else does anything.
-func (r *round) calmly(ctx context.Context, p *plan, number int) *record {
+// calmly carries out a plan on a node while nobody else does anything.
+func (r *round) calmly(ctx context.Context, n *node, p *plan, number int) *record {
 	record := &record{plan: *p, client: -1, number: number}
-	r.carryOut(ctx, r.current.Load(), record)
+	r.carryOut(ctx, n.current.Load(), record)
 	return record
 }
 
 // settle brings everything to rest: no fault happens any more, what still waits
-// in the queue is decided, and holds that are due are closed.
-func (r *round) settle(ctx context.Context, window int, records []*record) []*record {
-	r.current.Load().faulty.spare()
+// in the queues is decided, and holds that are due are closed.
+func (r *round) settle(ctx context.Context, window int, records []*record) ([]*record, error) {
 	r.clock.catchUp()
 	if window%5 == 0 {
 		r.clock.pass(ledger.MaxExpiresIn) // every hold is due at once
 	}
-	return append(records, r.calmly(ctx, barrier(window), window), r.calmly(ctx, &plan{action: doSweep}, window))
+	for _, n := range r.nodes {
+		n.current.Load().faulty.spare()
+		barrier, err := r.pause(ctx, n, window)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, barrier)
+	}
+	// The clock of the first node is ahead of the others.
+	err := r.patiently(func() error {
+		sweep := r.calmly(ctx, r.nodes[0], &plan{action: doSweep}, window)
+		records = append(records, sweep)
+		return sweep.err
+	})
+	if r.many() && err != nil {
+		return nil, err
+	}
+	return records, r.ledger.Rest(ctx)
 }
 
-// rest is the store itself, and the engine, for the checks between windows.
-func (r *round) rest() (Store, *engine.Engine) {
-	p := r.current.Load()
-	return p.store, p.Engine
+// rest is the store itself, for the checks between windows.
+func (r *round) rest() Store {
+	if r.many() {
+		return r.observer
+	}
+	return r.nodes[0].current.Load().store
 }

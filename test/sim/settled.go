@@ -33,21 +33,20 @@ func (w *window) settlement(r *record) error {
 
 // report says what is wrong with the outcome of one report.
 func (w *window) report(r *record, i int) string {
-	low, high := w.span(r)
 	report, settled := r.reports[i], &r.settled[i]
 	if r.scope != ledger.Operator {
 		report.Account = r.scope
 	}
-	candidates := w.candidates(r.scope, &report, high)
+	candidates := w.candidates(r, &report)
 	if h := settled.Hold; h != nil {
-		if problem := w.chosen(h, candidates, low, high); problem != "" {
+		if problem := w.chosen(r, h, candidates); problem != "" {
 			return problem
 		}
 	}
 	switch settled.Outcome {
 	case engine.SettledUnknown:
 		for _, id := range candidates {
-			if w.holdsIn(id, low, high)[0].there {
+			if w.holdsIn(r, id)[0].there {
 				return "there is the hold " + id.String()
 			}
 		}
@@ -55,7 +54,7 @@ func (w *window) report(r *record, i int) string {
 	case engine.SettledAmbiguous:
 		open := 0
 		for _, id := range candidates {
-			if w.was(id, low, high, ledger.HoldOpen) {
+			if w.was(r, id, ledger.HoldOpen) {
 				open++
 			}
 		}
@@ -76,11 +75,12 @@ func (w *window) report(r *record, i int) string {
 }
 
 // candidates are the holds that a report can mean.
-func (w *window) candidates(scope ledger.AccountID, report *ledger.DeliveryReport, high int) []ledger.TransactionID {
+func (w *window) candidates(r *record, report *ledger.DeliveryReport) []ledger.TransactionID {
+	high := w.until(r.ended)
 	var ids []ledger.TransactionID
 	for _, id := range w.byReference[report.Reference] {
 		h := w.model.holds[id]
-		if (report.Account == ledger.Operator || report.Account == h.wallet.Account) && (scope == ledger.Operator || scope == h.scope) &&
+		if (report.Account == ledger.Operator || report.Account == h.wallet.Account) && (r.scope == ledger.Operator || r.scope == h.scope) &&
 			w.decided[id].position <= high {
 			ids = append(ids, id)
 		}
@@ -91,31 +91,31 @@ func (w *window) candidates(scope ledger.AccountID, report *ledger.DeliveryRepor
 // chosen says what is wrong with the hold that a report was brought to: it must
 // be one that the report can mean, as it was at some moment. Where another one
 // is open, that one is meant, or none of the two.
-func (w *window) chosen(h *ledger.Hold, candidates []ledger.TransactionID, low, high int) string {
+func (w *window) chosen(r *record, h *ledger.Hold, candidates []ledger.TransactionID) string {
 	if !slices.Contains(candidates, h.ID) {
 		return "the hold is not one that the report is about"
 	}
-	if !slices.ContainsFunc(w.holdsIn(h.ID, low, high), func(at holdAt) bool { return at.there && at.same(h.ID, h) }) {
+	if !slices.ContainsFunc(w.holdsIn(r, h.ID), func(at holdAt) bool { return at.there && at.same(h.ID, h) }) {
 		return "the hold was at no moment as it says"
 	}
 	closed := func(at holdAt) bool { return !at.there || at.state != ledger.HoldOpen }
 	for _, id := range candidates {
-		if id != h.ID && !slices.ContainsFunc(w.holdsIn(id, low, high), closed) {
+		if id != h.ID && !slices.ContainsFunc(w.holdsIn(r, id), closed) {
 			return "another one was open all the time: " + id.String()
 		}
 	}
 	return ""
 }
 
-// was tells whether a hold was in a state at some moment between two events.
-func (w *window) was(id ledger.TransactionID, low, high int, state ledger.HoldState) bool {
-	return slices.ContainsFunc(w.holdsIn(id, low, high), func(h holdAt) bool { return h.there && h.state == state })
+// was tells whether a hold was in a state at some moment of the record.
+func (w *window) was(r *record, id ledger.TransactionID, state ledger.HoldState) bool {
+	return slices.ContainsFunc(w.holdsIn(r, id), func(h holdAt) bool { return h.there && h.state == state })
 }
 
 // policy tells whether a report of a state did this by the policy of the account
 // at some moment of the record: kind is "" for nothing.
 func (w *window) policy(r *record, id ledger.AccountID, state ledger.DeliveryState, kind ledger.Kind) bool {
-	low, high := w.span(r)
+	low, high := w.span(r, ledger.WalletRef{Account: id})
 	return slices.ContainsFunc(w.statesIn(id, low, high), func(s stateAt) bool {
 		switch {
 		case slices.Contains(s.chargeOn, state):
@@ -139,9 +139,8 @@ func (w *window) settledNow(r *record, report *ledger.DeliveryReport, settled *e
 		return "there is no transaction"
 	}
 	there := w.decided[t.ID]
-	_, high := w.span(r)
 	switch {
-	case there == nil || there.position > high || !reflect.DeepEqual(there.Transaction, t):
+	case there == nil || there.position > w.until(r.ended) || !reflect.DeepEqual(there.Transaction, t):
 		return "the transaction is not the one that is stored"
 	case t.Kind != kind || t.Scope != ledger.System || t.Parent != settled.Hold.ID || t.Rejection != "":
 		return "the transaction is not that of this report"
@@ -153,18 +152,17 @@ func (w *window) settledNow(r *record, report *ledger.DeliveryReport, settled *e
 
 // settledNot checks a report that found its hold, and did nothing.
 func (w *window) settledNot(r *record, report *ledger.DeliveryReport, settled *engine.Settled) string {
-	low, high := w.span(r)
 	id := settled.Hold.ID
 	var ok bool
 	switch settled.Outcome {
 	case engine.SettledWaiting:
-		ok = w.was(id, low, high, ledger.HoldOpen) && w.policy(r, settled.Hold.Account, report.Status, "")
+		ok = w.was(r, id, ledger.HoldOpen) && w.policy(r, settled.Hold.Account, report.Status, "")
 	case engine.SettledBefore:
-		ok = w.was(id, low, high, ledger.HoldCaptured)
+		ok = w.was(r, id, ledger.HoldCaptured)
 	case engine.SettledGivenUp:
-		ok = w.was(id, low, high, ledger.HoldReleased)
+		ok = w.was(r, id, ledger.HoldReleased)
 	case engine.SettledExpired:
-		ok = w.was(id, low, high, ledger.HoldExpired) || w.rejected(r, id, ledger.HoldPastExpiry)
+		ok = w.was(r, id, ledger.HoldExpired) || w.rejected(r, id, ledger.HoldPastExpiry)
 	default: // There is no other outcome that leaves a hold alone, so it is wrong.
 	}
 	if !ok {
@@ -175,7 +173,7 @@ func (w *window) settledNot(r *record, report *ledger.DeliveryReport, settled *e
 
 // rejected tells whether a settlement of a hold was rejected with a code.
 func (w *window) rejected(r *record, id ledger.TransactionID, code ledger.Code) bool {
-	_, high := w.span(r)
+	high := w.until(r.ended)
 	for _, kind := range []ledger.Kind{ledger.Capture, ledger.Release} {
 		there := w.decided[ledger.NewTransactionID(ledger.System, fmt.Sprintf("settle:%s:%s", kind, id))]
 		if there != nil && there.position <= high && there.Rejection == code {
@@ -202,8 +200,8 @@ func (w *window) undetermined(r *record, report *ledger.DeliveryReport, settled 
 // refused tells whether a settlement of a hold, still in time, had to be refused
 // with a code at some moment of the record. That is not remembered.
 func (w *window) refused(r *record, id ledger.TransactionID, code ledger.Code) bool {
-	low, high := w.span(r)
-	for _, h := range w.holdsIn(id, low, high) {
+	for _, h := range w.holdsIn(r, id) {
+		low, high := w.span(r, h.wallet, ledger.WalletRef{Account: h.wallet.Account})
 		for _, at := range w.statesIn(h.wallet.Account, low, high) {
 			i := slices.IndexFunc(at.wallets, func(s walletState) bool { return s.service == h.wallet.Service })
 			if !h.there || i < 0 {

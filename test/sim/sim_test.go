@@ -9,14 +9,30 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Tests{M: m}) }
 
 var (
-	runTime = flag.Duration("time", 40*time.Second, "how long to simulate; a tenth of it with -short")
+	runTime = flag.Duration("time", 36*time.Second, "how long to simulate; a tenth of it with -short")
 	seed    = flag.Uint64("seed", 0, "repeats the choices of a run, as SALDO_SIM_SEED does; 0 for new ones")
+	on      = flag.String("store", "", "sqlite, or postgres with several nodes; both have half of the time where it is empty")
 )
+
+// nodes is how many serve a PostgreSQL database.
+const nodes = 3
+
+// stores make ledgers for the rounds of a test.
+var stores = map[string]func(t *testing.T) func(int) (Ledger, error){
+	"sqlite": func(t *testing.T) func(int) (Ledger, error) {
+		return func(int) (Ledger, error) { return NewSQLite(t.TempDir()), nil }
+	},
+	"postgres": func(t *testing.T) func(int) (Ledger, error) {
+		return func(int) (Ledger, error) { return NewPostgres(t.Context(), pgtest.NewDatabase(t), nodes) }
+	},
+}
 
 // TestSim simulates for as long as -time says.
 func TestSim(t *testing.T) {
@@ -29,16 +45,25 @@ func TestSim(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
+	chosen, share := []string{*on}, *runTime
+	if *on == "" {
+		chosen, share = []string{"sqlite", "postgres"}, *runTime/2
+	}
 	if testing.Short() {
-		*runTime /= 10
+		share /= 10
 	}
-	t.Logf("to repeat the choices of this run: SALDO_SIM_SEED=%d", *seed)
-	stats, err := Run(t.Context(), Config{
-		Seed: *seed, Time: *runTime,
-		NewLedger: func(int) (Ledger, error) { return NewSQLite(t.TempDir()), nil },
-	})
-	if err != nil {
-		t.Errorf("%v", err)
+	for _, name := range chosen {
+		t.Run(name, func(t *testing.T) {
+			newLedger := stores[name]
+			if newLedger == nil {
+				t.Fatalf("-store is sqlite or postgres, not %q", name)
+			}
+			t.Logf("to repeat the choices of this run: SALDO_SIM_SEED=%d", *seed)
+			stats, err := Run(t.Context(), Config{Seed: *seed, Time: share, NewLedger: newLedger(t)})
+			if err != nil {
+				t.Errorf("%v", err)
+			}
+			t.Logf("%s", stats)
+		})
 	}
-	t.Logf("%s", stats)
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +10,15 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
-// file is a ledger in a SQLite file.
+// file is a ledger in a SQLite file, which one process serves.
 type file struct {
+	alone
+
 	folder     string
 	generation int // of the file: a crash leaves the ledger under another name
 }
@@ -31,7 +31,7 @@ func (f *file) path() string {
 }
 
 // Open opens the file, or makes it.
-func (f *file) Open(ctx context.Context) (Store, error) {
+func (f *file) Open(ctx context.Context, _ int) (Store, error) {
 	store, err := sqlite.Open(ctx, f.path())
 	if errors.Is(err, sqlite.ErrNotFound) {
 		store, err = sqlite.Create(ctx, f.path())
@@ -48,7 +48,7 @@ const largestCopy = 256 << 20
 // Crash copies what is in the file and its write-ahead log while the store is
 // open, since closing it tidies up, and goes on with the copy: the next to open
 // it has to recover. A file that would take long to copy is closed in good order.
-func (f *file) Crash(_ context.Context, store Store) error {
+func (f *file) Crash(_ context.Context, _ int, store Store) error {
 	old := f.path()
 	info, err := os.Stat(old)
 	if err != nil {
@@ -90,9 +90,7 @@ func (f *file) Transactions(ctx context.Context, after int64, fn func(int64, *le
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	rows, err := db.QueryContext(ctx, `SELECT seq, id, scope, idempotency_key, request_hash, kind, account_id, service, to_account_id, to_service,
-		amount, parent, expires_in, final, batch, reference, metadata, rejection, moved, balance, held, available, daily_left, monthly_left,
-		remaining, expires_at, version, to_version, created_at FROM transactions WHERE seq > ? ORDER BY seq`, after)
+	rows, err := db.QueryContext(ctx, "SELECT seq, "+transactionColumns+" FROM transactions WHERE seq > ? ORDER BY seq", after)
 	if err != nil {
 		return err
 	}
@@ -107,33 +105,4 @@ func (f *file) Transactions(ctx context.Context, after int64, fn func(int64, *le
 		}
 	}
 	return rows.Err()
-}
-
-// scan reads a row once more than the store does: what the store's own reading
-// and writing get wrong alike would not be seen otherwise.
-func scan(rows *sql.Rows) (place int64, t *ledger.Transaction, err error) {
-	t = new(ledger.Transaction)
-	var id, hash, parent, batch []byte
-	var metadata string
-	var seconds, created int64
-	var expires *int64
-	err = rows.Scan(&place, &id, &t.Scope, &t.IdempotencyKey, &hash, &t.Kind, &t.Wallet.Account, &t.Wallet.Service, &t.To.Account, &t.To.Service,
-		&t.Amount, &parent, &seconds, &t.Final, &batch, &t.Reference, &metadata, &t.Rejection, &t.Moved, &t.Balance, &t.Held, &t.Available,
-		&t.CapLeft.Daily, &t.CapLeft.Monthly, &t.Remaining, &expires, &t.Version, &t.ToVersion, &created)
-	if err != nil {
-		return 0, nil, err
-	}
-	copy(t.ID[:], id)
-	copy(t.RequestHash[:], hash)
-	copy(t.Parent[:], parent)
-	copy(t.Batch[:], batch)
-	t.ExpiresIn = time.Duration(seconds) * time.Second
-	t.CreatedAt = time.UnixMicro(created).UTC()
-	if expires != nil {
-		t.ExpiresAt = time.UnixMicro(*expires).UTC()
-	}
-	if metadata != "" {
-		err = json.Unmarshal([]byte(metadata), &t.Metadata)
-	}
-	return place, t, err
 }

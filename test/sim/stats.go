@@ -29,12 +29,18 @@ type Stats struct {
 	failedReads       int64
 	givenUp           int64
 	restarts, crashes atomic.Int64
-	checking          time.Duration
+	// Of connections that were lost in a commit: whether it was done.
+	lost map[bool]int64
+	// Requests of which the engine was told at first that nobody knows what became
+	// of them: told in the end, or left so.
+	resolved, unresolved int64
+	older                int64 // decisions by an account as it was before a change under way
+	checking             time.Duration
 }
 
 func newStats() *Stats {
 	return &Stats{
-		began: time.Now(), kinds: map[ledger.Kind]int64{}, outcomes: map[string]int64{}, settled: map[engine.SettleOutcome]int64{},
+		began: time.Now(), kinds: map[ledger.Kind]int64{}, outcomes: map[string]int64{}, settled: map[engine.SettleOutcome]int64{}, lost: map[bool]int64{},
 	}
 }
 
@@ -103,6 +109,7 @@ func (s *Stats) String() string {
 		actions[action(a).String()] = n
 	}
 	faults := map[string]int64{"read fails": s.failedReads, "caller gives up": s.givenUp}
+	faults["lost in a commit, done"], faults["lost in a commit, not done"] = s.lost[true], s.lost[false]
 	for kind, n := range s.faults {
 		if kind > 0 {
 			faults[faultKind(kind).String()] = n
@@ -113,6 +120,8 @@ func (s *Stats) String() string {
 	table(&b, "answers", s.outcomes)
 	table(&b, "delivery reports", s.settled)
 	table(&b, "faults", faults)
+	table(&b, "requests whose commit was unknown", map[string]int64{"resolved": s.resolved, "left unknown": s.unresolved})
+	table(&b, "decisions", map[string]int64{"by an account as it was before a change under way": s.older})
 	return b.String()
 }
 

@@ -14,6 +14,7 @@ type world struct {
 	seed    uint64
 	round   int
 	clients int
+	nodes   int
 }
 
 // services are the wallets that accounts have, or may be given, in order.
@@ -26,6 +27,7 @@ var everybody = []ledger.AccountID{1, 2, 3, 4, 5, 6, 65, 66, 67, 68, 69, 70}
 const (
 	whale  = ledger.AccountID(70) // has amounts about the largest there can be
 	nobody = ledger.AccountID(71) // no account has this id
+	clerk  = ledger.AccountID(99) // has the keys that mark changes, see attempt
 )
 
 // operatorKey is a key of the operator that has spend caps.
@@ -45,7 +47,9 @@ func (w *world) opening() []*change {
 	caps := func() ledger.Caps {
 		return ledger.Caps{Daily: ledger.Amount(d.between(2, 40)) * 1000 * ledger.Scale, Monthly: ledger.Amount(d.between(0, 9)) * 50_000 * ledger.Scale}
 	}
-	var changes []*change
+	changes := []*change{{target: target{account: clerk}, create: &ledger.Account{
+		ID: clerk, Name: "Clerk", Currency: "CNY", TimeZone: "UTC", ChargeOn: ledger.DefaultChargeOn,
+	}}}
 	for _, id := range everybody {
 		changes = append(changes, &change{target: target{account: id}, create: &ledger.Account{
 			ID: id, Name: fmt.Sprintf("Customer %d 客户", id), Currency: pick(d, "CNY", "CNY", "VND"), TimeZone: pick(d, zones...),

@@ -19,6 +19,8 @@ type grammar struct {
 	Serve      serveCommand      `cmd:"" group:"server" help:"Serve a ledger, or a demo."`
 	Verify     verifyCommand     `cmd:"" group:"server" help:"Check a whole ledger, entry by entry."`
 	Checkpoint checkpointCommand `cmd:"" group:"server" help:"Sign the state of a ledger, to verify it by later."`
+	Backup     backupCommand     `cmd:"" group:"server" help:"Copy a ledger while it is served, and verify the copy."`
+	Restore    restoreCommand    `cmd:"" group:"server" help:"Make a ledger of a backup."`
 
 	cli.Commands
 }

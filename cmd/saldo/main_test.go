@@ -146,7 +146,7 @@ func writeFile(t *testing.T, text string) string {
 func TestHelp(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help": {"--help"}, "init": {"init", "--help"}, "serve": {"serve", "--help"}, "verify": {"verify", "--help"},
-		"checkpoint": {"checkpoint", "--help"},
+		"checkpoint": {"checkpoint", "--help"}, "backup": {"backup", "--help"}, "restore": {"restore", "--help"},
 	} {
 		out, errs, status := command(t, args...)
 		if status != cli.ExitOK || errs != "" {

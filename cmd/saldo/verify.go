@@ -169,9 +169,14 @@ func (p *progress) update() func(engine.Report) {
 }
 
 func (p *progress) show(r engine.Report) {
+	p.line(func(took time.Duration) string { return progressText(&r, took) })
+}
+
+// line shows a text in the place of the one before it, now and then.
+func (p *progress) line(text func(took time.Duration) string) {
 	if now := time.Now(); now.Sub(p.shown) >= progressInterval {
 		p.shown = now
-		fmt.Fprint(p.streams.Err, eraseLine+progressText(&r, now.Sub(p.started)))
+		fmt.Fprint(p.streams.Err, eraseLine+text(now.Sub(p.started)))
 	}
 }
 

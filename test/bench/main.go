@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -72,6 +73,12 @@ func exit(err error) {
 }
 
 func run(ctx context.Context, o options, stores []string) error {
+	stores = slices.DeleteFunc(stores, func(store string) bool {
+		return o.large == 0 && len((&suite{options: o, store: store}).rows()) == 0
+	})
+	if len(stores) == 0 {
+		return fmt.Errorf("no row has %q in its name", o.only)
+	}
 	for _, store := range stores {
 		err := onStore(ctx, o, store)
 		if ctx.Err() != nil {

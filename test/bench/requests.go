@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/app"
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -32,24 +33,31 @@ func prepare(ctx context.Context, db string) (operator ledger.Credentials, err e
 		return operator, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	topUps := make([]ledger.Request, accounts)
+	// In one transaction, for this is done before each loop.
+	err = store.Write(ctx, func(tx engine.Tx) error {
+		for i := range topUps {
+			holder := newHolder(i)
+			if err := tx.InsertAccount(ctx, holder); err != nil {
+				return err
+			}
+			topUps[i] = ledger.Request{
+				IdempotencyKey: fmt.Sprintf("prepare-%d", i),
+				Kind:           ledger.TopUp,
+				Wallet:         holder.Wallets[0].WalletRef,
+				Amount:         1_000_000 * ledger.Scale,
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return operator, err
+	}
 	e, err := engine.New(ctx, store, engine.Options{})
 	if err != nil {
 		return operator, err
 	}
 	defer e.Close()
-	topUps := make([]ledger.Request, accounts)
-	for i := range topUps {
-		id := ledger.AccountID(firstAccount + i)
-		if _, err := e.CreateAccount(ctx, ledger.Account{ID: id, Name: "bench", Currency: "CNY"}); err != nil {
-			return operator, err
-		}
-		topUps[i] = ledger.Request{
-			IdempotencyKey: fmt.Sprintf("prepare-%d", i),
-			Kind:           ledger.TopUp,
-			Wallet:         ledger.WalletRef{Account: id, Service: ledger.SMS},
-			Amount:         1_000_000 * ledger.Scale,
-		}
-	}
 	results, err := e.PostBatch(ctx, topUps, true)
 	if err != nil {
 		return operator, err
@@ -60,6 +68,18 @@ func prepare(ctx context.Context, db string) (operator ledger.Credentials, err e
 	key := ledger.Key{Account: firstAccount, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}
 	_, err = e.CreateKey(ctx, key, customer)
 	return operator, err
+}
+
+// newHolder is the i-th account, with the wallets that every account has.
+func newHolder(i int) *ledger.Holder {
+	id := ledger.AccountID(firstAccount + i)
+	return &ledger.Holder{
+		Account: ledger.Account{ID: id, Name: "Customer " + strconv.Itoa(i), Currency: "CNY", Status: ledger.Active, CreatedAt: time.Now()},
+		Wallets: []ledger.Wallet{
+			{WalletRef: ledger.WalletRef{Account: id, Service: ledger.SMS}},
+			{WalletRef: ledger.WalletRef{Account: id, Service: ledger.VoIP}},
+		},
+	}
 }
 
 // nth is the account of the n-th charge. The order looks random: the stride is a prime.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/app"
@@ -87,18 +86,14 @@ func (s *suite) execute(ctx context.Context, statements string) (err error) {
 }
 
 func seedAccount(ctx context.Context, tx engine.Tx, i, entries int, batch *engine.Batch) error {
-	id := ledger.AccountID(firstAccount + i)
-	sms := ledger.WalletRef{Account: id, Service: ledger.SMS}
-	holder := &ledger.Holder{
-		Account: ledger.Account{ID: id, Name: "Customer " + strconv.Itoa(i), Currency: "CNY", Status: ledger.Active, CreatedAt: time.Now()},
-		Wallets: []ledger.Wallet{{WalletRef: sms}, {WalletRef: ledger.WalletRef{Account: id, Service: ledger.VoIP}}},
-	}
+	holder := newHolder(i)
+	sms := holder.Wallets[0].WalletRef
 	if err := tx.InsertAccount(ctx, holder); err != nil {
 		return err
 	}
 	credentials := seededKey(i)
 	err := tx.InsertKey(ctx, &ledger.Key{
-		ID: credentials.ID, Digest: credentials.Digest(), Account: id,
+		ID: credentials.ID, Digest: credentials.Digest(), Account: holder.ID,
 		Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, CreatedAt: time.Now(),
 	})
 	if err != nil {

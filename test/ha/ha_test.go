@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 
 var (
 	rounds = flag.Int("rounds", 2, "how often something is taken away")
+	first  = flag.Int("first", 1, "with which of the losses the rounds begin")
 	seed   = flag.Uint64("seed", 0, "repeats the random choices of a run; 0 for new ones")
 )
 
@@ -79,7 +80,7 @@ func TestFailover(t *testing.T) {
 	defer stop()
 	for round := range *rounds {
 		time.Sleep(2*time.Second + time.Duration(random.IntN(1000))*time.Millisecond)
-		w.round(t, round, losses[round%len(losses)])
+		w.round(t, round, losses[(*first-1+round)%len(losses)])
 	}
 	stop()
 	w.settle(t)

@@ -8,3 +8,4 @@ GRANT USAGE ON SCHEMA public TO saldo_app, saldo_read;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO saldo_app, saldo_read;
 GRANT INSERT ON transactions, entries TO saldo_app;
 GRANT INSERT, UPDATE ON accounts, wallets, holds, refunds, system_accounts, keys TO saldo_app;
+GRANT DELETE ON copy_progress TO saldo_app;

@@ -87,6 +87,14 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	if s.isCockroach(ctx) {
 		options = append(options, goose.WithExcludeVersions([]int64{truncateVersion}))
 	}
+	// What goose says of a missing right is that there is no table.
+	var allowed *bool
+	if err := s.reader.QueryRow(ctx, "SELECT has_schema_privilege(current_schema(), 'CREATE')").Scan(&allowed); err != nil {
+		return err
+	}
+	if allowed == nil || !*allowed {
+		return fmt.Errorf("%w: it cannot make tables", ErrPrivilege)
+	}
 	db := stdlib.OpenDBFromPool(s.writer)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, options...)

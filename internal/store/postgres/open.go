@@ -235,11 +235,13 @@ func (s *Store) Exclusive() bool { return false }
 // READ COMMITTED is enough, see Write, and it is said because a database may
 // have another default.
 func (s *Store) beginning(ctx context.Context) (string, error) {
-	text := fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d;
-		SET LOCAL idle_in_transaction_session_timeout = %d`,
-		lockTimeout.Milliseconds(), statementTimeout.Milliseconds(), idleTimeout.Milliseconds())
+	limits, err := s.limits(ctx)
+	if err != nil {
+		return "", err
+	}
+	text := "BEGIN ISOLATION LEVEL READ COMMITTED" + limits
 	var durable, plans *string
-	err := s.reader.QueryRow(ctx, "SELECT current_setting('synchronous_commit', true), current_setting('plan_cache_mode', true)").Scan(&durable, &plans)
+	err = s.reader.QueryRow(ctx, "SELECT current_setting('synchronous_commit', true), current_setting('plan_cache_mode', true)").Scan(&durable, &plans)
 	if err != nil {
 		return "", err
 	}
@@ -255,6 +257,28 @@ func (s *Store) beginning(ctx context.Context) (string, error) {
 		// wallets.
 		text += "; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off" +
 			"; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+	}
+	return text, nil
+}
+
+// limits are the time-outs of a write. Where the URL, the role or the database has
+// a shorter one, it stays.
+func (s *Store) limits(ctx context.Context) (text string, err error) {
+	for _, limit := range []struct {
+		name string
+		ours time.Duration
+	}{
+		{"lock_timeout", lockTimeout}, {"statement_timeout", statementTimeout}, {"idle_in_transaction_session_timeout", idleTimeout},
+	} {
+		var theirs int64 // in milliseconds; 0 for none
+		err := s.reader.QueryRow(ctx, "SELECT CAST(extract(epoch FROM CAST(current_setting($1) AS interval)) * 1000 AS bigint)", limit.name).Scan(&theirs)
+		if err != nil {
+			return "", err
+		}
+		if ours := limit.ours.Milliseconds(); theirs == 0 || theirs > ours {
+			theirs = ours
+		}
+		text += fmt.Sprintf("; SET LOCAL %s = %d", limit.name, theirs)
 	}
 	return text, nil
 }

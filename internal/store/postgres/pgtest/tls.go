@@ -26,22 +26,27 @@ func CA(t testing.TB) string {
 	return s.file("ca.pem")
 }
 
+// OtherCA is the file of an authority that has signed nothing.
+func OtherCA(t testing.TB) string {
+	t.Helper()
+	s, err := running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.file("other.pem")
+}
+
 func (s *Server) certificate() string     { return s.file("server.pem") }
 func (s *Server) privateKey() string      { return s.file("server.key") }
 func (s *Server) file(name string) string { return filepath.Join(s.folder, name) }
 
 // certify makes an authority, and a certificate of the server that it has signed.
 func (s *Server) certify() error {
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests of Saldo"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
+	if _, _, err := s.authority("other.pem"); err != nil {
 		return err
 	}
-	if err := s.sign("ca.pem", authority, authority, signer, signer); err != nil {
+	authority, signer, err := s.authority("ca.pem")
+	if err != nil {
 		return err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -60,6 +65,20 @@ func (s *Server) certify() error {
 		return err
 	}
 	return s.write("server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
+}
+
+// authority makes an authority, which has signed itself.
+func (s *Server) authority(name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	certificate := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests of Saldo"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	return certificate, key, s.sign(name, certificate, certificate, key, key)
 }
 
 func (s *Server) sign(name string, certificate, by *x509.Certificate, key, signer *ecdsa.PrivateKey) error {

@@ -1,0 +1,4 @@
+package postgres
+
+// IsExposed is exposed, for tests.
+var IsExposed = exposed

@@ -21,6 +21,7 @@ type grammar struct {
 	Checkpoint checkpointCommand `cmd:"" group:"server" help:"Sign the state of a ledger, to verify it by later."`
 	Backup     backupCommand     `cmd:"" group:"server" help:"Copy a ledger while it is served, and verify the copy."`
 	Restore    restoreCommand    `cmd:"" group:"server" help:"Make a ledger of a backup."`
+	Copy       copyCommand       `cmd:"" group:"server" help:"Move a ledger with its history to another file or database."`
 
 	cli.Commands
 }

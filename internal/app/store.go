@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/checkpoint"
+	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
@@ -52,6 +53,8 @@ func wrap(store *sqlite.Store, err error) (Store, error) {
 		return nil, Hint(err, "run the version of Saldo that last served it, or a later one")
 	case errors.Is(err, sqlite.ErrExists):
 		return nil, Hint(err, "serve it with: saldo serve --db PATH; saldo init never writes over a file")
+	case errors.Is(err, copier.ErrUnfinished):
+		return nil, Hint(err, unfinishedHint)
 	}
 	return nil, err
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
 )
 
@@ -59,6 +60,7 @@ var postgresAdvice = []struct {
 	{postgres.ErrURL, "write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters of the password as %XX; settings of libpq follow a '?'"},
 	{postgres.ErrNotFound, "create a ledger with: saldo init --db URL"},
 	{postgres.ErrExists, "serve it with: saldo serve --db URL"},
+	{copier.ErrUnfinished, unfinishedHint},
 	{postgres.ErrNotLedger, "give the ledger a database of its own"},
 	{postgres.ErrNewer, "run the version of Saldo that last served it, or a later one"},
 	{postgres.ErrOlder, "serve it with this version once, which brings its tables up to date"},

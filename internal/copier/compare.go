@@ -13,6 +13,8 @@ import (
 // verification proves, which follows.
 
 func (r *run) compare(ctx context.Context, from Snapshot) error {
+	r.shown.Done, r.shown.Before, r.shown.Total = 0, 0, r.report.Ledger.Accounts+r.report.Ledger.Keys
+	r.show(Comparing)
 	return r.target.CopySnapshot(ctx, 0, func(copied Snapshot) error {
 		counts, err := copied.Counts(ctx)
 		if err != nil {
@@ -21,7 +23,6 @@ func (r *run) compare(ctx context.Context, from Snapshot) error {
 		if counts != r.report.Ledger {
 			r.problemf("the ledger has %+v, the copy has %+v", r.report.Ledger, counts)
 		}
-		r.shown.Done, r.shown.Before, r.shown.Total = 0, 0, r.report.Ledger.Accounts+r.report.Ledger.Keys
 		if err := compareLists(ctx, r, "account", from.Holders, copied.Holders, accountOf); err != nil {
 			return err
 		}

@@ -34,6 +34,9 @@ func Run(ctx context.Context, source Source, target Target, options Options) (*R
 		err = r.finish(ctx)
 	}
 	if err != nil {
+		if ctx.Err() != nil { // which a store may tell in words of its own
+			err = errors.Join(ctx.Err(), err)
+		}
 		return nil, err
 	}
 	return r.report, nil

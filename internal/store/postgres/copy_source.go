@@ -69,9 +69,13 @@ func (s copySource) HasKey(ctx context.Context, digest ledger.Hash) (has bool, e
 }
 
 // historyOrder is the order in which a history is copied: that of time. Within a
-// moment it is decidedOrder, for the transactions about each wallet, and the ids
+// moment, what was posted about each wallet comes in the order of its entries, and
+// then what was rejected, so that nothing comes before what it is about. The ids
 // only make it one order.
-const historyOrder = "created_at, version, place, id"
+const (
+	historyOrder = "created_at, " + entryOrder + ", place, id"
+	entryOrder   = "coalesce(nullif(version, 0), 9223372036854775807)"
+)
 
 func (s copySource) CountUpTo(ctx context.Context, id ledger.TransactionID) (count int64, err error) {
 	const query = "SELECT count(*) FROM transactions WHERE (" + historyOrder + ") <= ($1, $2, $3, $4)"
@@ -79,21 +83,21 @@ func (s copySource) CountUpTo(ctx context.Context, id ledger.TransactionID) (cou
 	if err != nil {
 		return 0, err
 	}
-	err = s.tx.QueryRow(ctx, query, replan, from.created, from.version, from.place, id[:]).Scan(&count)
+	err = s.tx.QueryRow(ctx, query, replan, from.created, from.entry, from.place, id[:]).Scan(&count)
 	return count, err
 }
 
 // historyPlace is the place of a transaction in the history.
 type historyPlace struct {
-	created, version int64
-	place            int32
+	created, entry int64
+	place          int32
 }
 
 func (s copySource) placeOf(ctx context.Context, id ledger.TransactionID) (p historyPlace, err error) {
 	if id.IsZero() {
 		return historyPlace{created: math.MinInt64}, nil
 	}
-	err = s.tx.QueryRow(ctx, "SELECT created_at, version, place FROM transactions WHERE id = $1", id[:]).Scan(&p.created, &p.version, &p.place)
+	err = s.tx.QueryRow(ctx, "SELECT created_at, "+entryOrder+", place FROM transactions WHERE id = $1", id[:]).Scan(&p.created, &p.entry, &p.place)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = copier.ErrDiffers
 	}
@@ -108,7 +112,7 @@ func (s copySource) History(ctx context.Context, after ledger.TransactionID, lim
 	all := new(copier.Page)
 	all.Transactions, err = page(ctx, s.tx, scanTransaction, "SELECT "+transactionColumns+` FROM transactions
 		WHERE created_at >= $1 AND created_at < $2 AND (`+historyOrder+") > ($1, $3, $4, $5) ORDER BY "+historyOrder+" LIMIT $6",
-		replan, from.created, s.until, from.version, from.place, after[:], limit)
+		replan, from.created, s.until, from.entry, from.place, after[:], limit)
 	if err != nil || len(all.Transactions) == 0 {
 		return all, err
 	}

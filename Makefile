@@ -9,6 +9,9 @@ TEST_TIMEOUT ?= 12m
 FUZZ_TIME ?= 30s
 SIM_TIME ?= 10m
 
+# What the simulation runs on: sqlite, or postgres with three nodes.
+SIM_STORE ?= sqlite
+
 # What is measured: sqlite, postgres or both.
 STORE ?= both
 
@@ -53,8 +56,8 @@ fuzz: ## Run each fuzz target for FUZZ_TIME (30s)
 	done
 
 .PHONY: sim
-sim: ## Run the simulation with injected faults for SIM_TIME (10m)
-	go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim -time $(SIM_TIME)
+sim: ## Run the simulation with injected faults for SIM_TIME (10m) on SIM_STORE (sqlite)
+	go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim -time $(SIM_TIME) -store $(SIM_STORE)
 
 .PHONY: mutate
 mutate: ## Change the code of ledger and engine, and count which changes the tests notice (an hour)

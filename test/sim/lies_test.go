@@ -38,6 +38,7 @@ func mustNotice(t *testing.T, config Config, words ...string) {
 	if !noticed {
 		t.Fatalf("the lie was not noticed: %v", err)
 	}
+	t.Logf("noticed: %s", failure.What)
 	if failure.Seed != config.Seed || !strings.Contains(err.Error(), "SALDO_SIM_SEED=") {
 		t.Errorf("the report does not say how to repeat it: %v", err)
 	}

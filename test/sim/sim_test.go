@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Tests{M: m}) }
 
 var (
-	runTime = flag.Duration("time", 36*time.Second, "how long to simulate; a tenth of it with -short")
+	runTime = flag.Duration("time", 30*time.Second, "how long to simulate; a tenth of it with -short")
 	seed    = flag.Uint64("seed", 0, "repeats the choices of a run, as SALDO_SIM_SEED does; 0 for new ones")
 	on      = flag.String("store", "", "sqlite, or postgres with several nodes; both have half of the time where it is empty")
 )
@@ -30,7 +30,18 @@ var stores = map[string]func(t *testing.T) func(int) (Ledger, error){
 		return func(int) (Ledger, error) { return NewSQLite(t.TempDir()), nil }
 	},
 	"postgres": func(t *testing.T) func(int) (Ledger, error) {
-		return func(int) (Ledger, error) { return NewPostgres(t.Context(), pgtest.NewDatabase(t), nodes) }
+		return func(int) (Ledger, error) {
+			place, err := NewPostgres(t.Context(), pgtest.NewDatabase(t), nodes)
+			if err != nil {
+				return nil, err
+			}
+			t.Cleanup(func() { // also of one that was wrong
+				if err := place.Remove(); err != nil {
+					t.Error(err)
+				}
+			})
+			return place, nil
+		}
 	},
 }
 

@@ -8,6 +8,7 @@ SHELL := /bin/bash
 TEST_TIMEOUT ?= 12m
 FUZZ_TIME ?= 30s
 SIM_TIME ?= 10m
+HA_ROUNDS ?= 12
 
 # What the simulation runs on: sqlite, or postgres with three nodes.
 SIM_STORE ?= sqlite
@@ -58,6 +59,10 @@ fuzz: ## Run each fuzz target for FUZZ_TIME (30s)
 .PHONY: sim
 sim: ## Run the simulation with injected faults for SIM_TIME (10m) on SIM_STORE (sqlite)
 	go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim -time $(SIM_TIME) -store $(SIM_STORE)
+
+.PHONY: test-ha
+test-ha: needs ## Take the leader away from PostgreSQL under Patroni, HA_ROUNDS times (12)
+	go test -count=1 -timeout 0 -v -run '^TestFailover$$' ./test/ha -rounds $(HA_ROUNDS)
 
 .PHONY: mutate
 mutate: ## Change the code of ledger and engine, and count which changes the tests notice (an hour)
@@ -111,9 +116,9 @@ stale:
 
 # needs makes sure of what the tests take beside Go: a C compiler for the race
 # detector, curl for the examples of the documentation, and a PostgreSQL server,
-# of which the tests start clusters of their own in temporary folders, and PgBouncer
-# to stand before one. Where that can be
-# done without asking anybody, it installs what is missing.
+# of which the tests start clusters of their own in temporary folders, PgBouncer
+# to stand before one, and etcd and Patroni to take over from one to another. Where
+# that can be done without asking anybody, it installs what is missing.
 .PHONY: needs
 needs:
 	@missing=""; cc=$$(go env CC); \
@@ -121,6 +126,8 @@ needs:
 	command -v curl > /dev/null || missing="$$missing curl"; \
 	{ command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; } || missing="$$missing postgresql"; \
 	command -v pgbouncer > /dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$$missing pgbouncer"; \
+	[ -x /usr/bin/etcd ] || missing="$$missing etcd-server"; \
+	[ -x /usr/bin/patroni ] && /usr/bin/python3 -c "import etcd, psycopg2" 2> /dev/null || missing="$$missing patroni python3-etcd python3-psycopg2"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		echo "The tests need $$missing: installing with apt-get."; \

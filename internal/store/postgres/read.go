@@ -145,7 +145,7 @@ func (s *Store) readIdentities(ctx context.Context, digests []ledger.Hash) (map[
 	for _, key := range keys {
 		identities[key.Digest] = identity{key, holders[key.Account]}
 	}
-	return identities, err
+	return identities, s.told(err)
 }
 
 // Keys lists an owner's keys with an id above after, in order.

@@ -46,6 +46,15 @@ const (
 	undefinedTable       = "42P01"
 )
 
+// attemptsAt is how often a write is attempted that fails like this. Where the
+// server takes no writes, another one is found at once or not for a while.
+func attemptsAt(err error) int {
+	if codeOf(err) == readOnlyTransaction {
+		return 3
+	}
+	return maxAttempts
+}
+
 // passing tells whether the same statements may succeed in another attempt.
 func passing(err error) bool {
 	switch codeOf(err) {

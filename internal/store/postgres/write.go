@@ -47,7 +47,12 @@ func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 			s.watch.succeeded()
 			return nil
 		}
-		if !again || attempt == maxAttempts || time.Since(began) > retryFor || pause(ctx, attempt) != nil {
+		if name := nameOf(err); name == ErrUnreachable || name == ErrReplica {
+			// Another server may be taking over. One that hung and goes on knows
+			// nothing of it, so nothing more is read through connections to it.
+			s.reader.Reset()
+		}
+		if !again || attempt >= attemptsAt(err) || time.Since(began) > retryFor || pause(ctx, attempt) != nil {
 			return s.told(err)
 		}
 	}

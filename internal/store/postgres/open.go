@@ -80,9 +80,9 @@ const (
 	connectTimeout   = 5 * time.Second
 	idleTimeout      = 5 * time.Second  // between two statements of a write, the server's
 	lockTimeout      = 10 * time.Second // for one lock, the server's
-	statementTimeout = 30 * time.Second // for one statement of a write, the server's
-	writeTimeout     = 60 * time.Second // for a whole write, on this side
-	readTimeout      = 60 * time.Second // for one reading, on this side
+	statementTimeout = 15 * time.Second // for one statement of a write, the server's
+	writeTimeout     = 20 * time.Second // for a whole write, on this side
+	readTimeout      = 20 * time.Second // for one reading, on this side
 )
 
 // maxSkew is how far the clocks may differ. Decisions have the node's time, and

@@ -126,7 +126,7 @@ func TestBackupErrors(t *testing.T) {
 		{[]string{"backup", db, "--db", db}, "a file is already there", "--force", cli.ExitFailure},
 		{[]string{"backup", db, "--db", db, "--force"}, "this is the ledger itself", "name another file", cli.ExitFailure},
 		{[]string{"backup", folder, "--db", db, "--force"}, "not a regular file", "", cli.ExitFailure},
-		{[]string{"backup", filepath.Join(folder, "none", "x"), "--db", db}, "no such file or directory", "", cli.ExitFailure},
+		{[]string{"backup", filepath.Join(folder, "none", "x"), "--db", db}, filepath.Join(folder, "none", "x") + " cannot be written: no such file or directory", "make the folder first", cli.ExitFailure},
 		{[]string{"restore", db}, "missing flags: --db=PATH", "", cli.ExitUsage},
 		{[]string{"restore", "-", "--db", file}, "it cannot be a stream", "name a file", cli.ExitFailure},
 		{[]string{"restore", db + "x", "--db", file}, "no ledger there", "name a file that saldo backup wrote", cli.ExitFailure},

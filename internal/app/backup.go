@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -123,6 +124,8 @@ var common = []advice{
 	{sqlite.ErrFull, "make room there, or name a place that has it: the copy is as large as the ledger"},
 	{sqlite.ErrNotLedger, "name a ledger that saldo init made, or a backup of one"},
 	{sqlite.ErrNewer, "run the version of Saldo that last served it, or a later one"},
+	{fs.ErrNotExist, "make the folder first"},
+	{fs.ErrPermission, "run it as the user that serves the ledger, and let that user write in the folder of the copy"},
 }
 
 // advise adds a hint to an error where there is one for it.

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -56,6 +58,9 @@ func Backup(ctx context.Context, from, to string, options BackupOptions) (err er
 	}
 	partial := to + Partial
 	lock, err := lockPartial(partial)
+	if failure, ok := errors.AsType[*fs.PathError](err); ok { // which names the lock
+		err = fmt.Errorf("%s cannot be written: %w", to, failure.Err)
+	}
 	if err != nil {
 		return err
 	}
@@ -190,11 +195,13 @@ func explain(about string, err error) error {
 	if !ok {
 		return err
 	}
-	switch failure.Code() & 0xff { // what is above says more, and is not needed
+	// The text is of the connection that reads, also where the other one failed.
+	text := strings.Replace(failure.Error(), ": not an error", "", 1)
+	switch failure.Code() & 0xff { // what is above says more, and is in the text
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%s: %w: %s", about, ErrDamaged, text)
 	case sqlite3.SQLITE_FULL:
-		err = fmt.Errorf("%w: %w", ErrFull, err)
+		return fmt.Errorf("%s: %w: %s", about, ErrFull, text)
 	}
-	return fmt.Errorf("%s: %w", about, err)
+	return fmt.Errorf("%s: %s", about, text)
 }

@@ -57,7 +57,7 @@ type cluster struct {
 // newCluster starts the servers and waits until two follow the leader.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	for _, program := range []string{"etcd", "patroni"} {
+	for _, program := range []string{"/usr/bin/etcd", "/usr/bin/patroni"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("%v: install Debian's packages etcd-server, patroni and python3-etcd, which \"make needs\" does", err)
 		}

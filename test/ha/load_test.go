@@ -129,7 +129,8 @@ func (l *load) any(random *rand.Rand) *charge {
 // idempotency key, until one says that it is posted.
 func (l *load) deliver(t *testing.T, c *charge, random *rand.Rand) {
 	for {
-		reply, err := l.post(t, random.IntN(nodes), c)
+		node := random.IntN(nodes)
+		reply, err := l.post(t, node, c)
 		switch {
 		case err == nil && reply.Status == http.StatusCreated:
 			l.acknowledged(t, c, reply)
@@ -138,6 +139,9 @@ func (l *load) deliver(t *testing.T, c *charge, random *rand.Rand) {
 			l.failed(err)
 		case reply.Status < http.StatusInternalServerError:
 			t.Errorf("%s: %+v", c.key, reply)
+			return
+		case reply.Status != http.StatusServiceUnavailable || reply.Header.Get("Retry-After") == "":
+			t.Errorf("a failure that passes: %+v\n%s", reply, tail(l.nodes[node].Load().Log()))
 			return
 		default:
 			l.failed(problem(reply))
@@ -154,11 +158,7 @@ func problem(reply saldotest.Reply) error {
 	if err := json.Unmarshal([]byte(reply.Body), &problem); err != nil || problem.Status != reply.Status {
 		return fmt.Errorf("%d with a body that is no problem: %s", reply.Status, reply.Body)
 	}
-	retry := ""
-	if reply.Header.Get("Retry-After") == "" {
-		retry = " without Retry-After"
-	}
-	return fmt.Errorf("%d %s%s", reply.Status, problem.Code, retry)
+	return fmt.Errorf("%d %s", reply.Status, problem.Code)
 }
 
 // failed counts a reply that was none, or no acknowledgement.

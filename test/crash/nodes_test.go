@@ -45,10 +45,10 @@ type cluster struct {
 	clients  sync.WaitGroup
 }
 
-// newCluster starts a database that waits for its disk, and the nodes.
+// newCluster starts a database of its own, and the nodes.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	server, err := pgtest.Start(pgtest.Options{Durable: true})
+	server, err := pgtest.Start(pgtest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestKillNode(t *testing.T) {
 // middle of charges through three nodes, and starts it again. The nodes serve
 // again by themselves.
 func TestKillPostgreSQL(t *testing.T) {
-	random, times := dice(t, 7)
+	random, times := dice(t, 4)
 	c := newCluster(t)
 	c.begin(random)
 	for round := range times {

@@ -13,9 +13,8 @@ import (
 
 // Kill ends the server as a crash does: its first process and all that this one
 // started get SIGKILL at one instant. What they told the kernel to write stays
-// written, so that a server that is not Durable keeps its commits too; what only
-// a machine that loses its power takes away is not tried here. A page may be half
-// written though, so that the server should be Durable all the same.
+// written, so that a server which does not wait for its disk keeps its commits
+// too: what only a machine takes along that loses its power is not tried here.
 func (s *Server) Kill() error {
 	children, err := s.freeze()
 	if err != nil {

@@ -216,7 +216,7 @@ func (s *Server) settings() []string {
 	}
 	// What the tests check of durability is that of the protocol. That a disk
 	// keeps what it was told to keep is not theirs to find out.
-	return append(settings, "-c", "ssl=on", "-c", "ssl_cert_file="+s.certificate(), "-c", "ssl_key_file="+s.privateKey(), "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms")
+	return append(settings, "-c", "ssl=on", "-c", "ssl_cert_file="+s.certificate(), "-c", "ssl_key_file="+s.privateKey(), "-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms")
 }
 
 // answers waits until the server answers.

@@ -56,24 +56,24 @@ func (w *window) arrange(ctx context.Context, rows []*row, attempts []*attempt) 
 
 // wasKept tells whether an attempt was committed, which must be as a whole or
 // not at all.
-func (w *window) wasKept(ctx context.Context, a *attempt, rows []*row) (bool, error) {
-	if !a.sure {
-		w.round.stats.lost[len(rows) > 0]++
-	}
-	if len(a.ids) > 0 && (a.sure || len(rows) > 0) {
-		if len(rows) != len(a.ids) {
+func (w *window) wasKept(ctx context.Context, a *attempt, rows []*row) (kept bool, err error) {
+	switch {
+	case len(a.ids) > 0:
+		if kept = a.sure || len(rows) > 0; kept && len(rows) != len(a.ids) {
 			return false, w.failure(nil, "of what was committed together something is missing", len(a.ids), len(rows))
 		}
-		return true, nil
-	}
-	if a.sure || a.mark == "" {
+	case a.sure || a.mark == "": // without a mark it has left nothing
 		return a.sure, nil
+	default:
+		_, _, err = w.round.rest().KeyByDigest(ctx, digestOf(a.mark))
+		if kept = err == nil; ledger.CodeOf(err) == ledger.NotFound {
+			err = nil
+		}
 	}
-	_, _, err := w.round.rest().KeyByDigest(ctx, digestOf(a.mark))
-	if ledger.CodeOf(err) == ledger.NotFound {
-		return false, nil
+	if !a.sure {
+		w.round.stats.lost[kept]++
 	}
-	return err == nil, err
+	return kept, err
 }
 
 // add appends what an attempt left.

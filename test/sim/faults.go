@@ -327,7 +327,7 @@ func (t *faultyTx) LockKeys(ctx context.Context, ids []string) (map[string]*ledg
 func (t *faultyTx) Append(ctx context.Context, batch *engine.Batch) error {
 	_, err := met(ctx, t, func() (struct{}, error) { return struct{}{}, t.Tx.Append(ctx, batch) })
 	for _, transaction := range batch.Transactions {
-		t.attempt.ids = append(t.attempt.ids, transaction.ID)
+		t.attempt.ids, t.attempt.at = append(t.attempt.ids, transaction.ID), transaction.CreatedAt
 	}
 	return err
 }

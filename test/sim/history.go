@@ -56,6 +56,7 @@ type attempt struct {
 	written int64 // when all was written and every lock was held still
 	ended   int64 // when the store had answered
 	ids     []ledger.TransactionID
+	at      time.Time // of its decisions
 	changes []*record // what it changed of accounts and keys
 	// mark is a key that was written together with changes: it tells whether they
 	// were committed, where nobody was told.

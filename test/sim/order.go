@@ -176,7 +176,7 @@ func (w *window) asked(e *event) error {
 			if answer.Replayed {
 				continue
 			}
-			if decider != nil {
+			if decider != nil && !w.alike(e) {
 				return w.failure(e.row, "two were told that they had posted it first", "", "")
 			}
 			decider = a
@@ -195,6 +195,15 @@ func (w *window) asked(e *event) error {
 		return w.failure(e.row, "the ledger has a transaction that nobody asked for, or that everybody was told to have failed", "", "")
 	}
 	return nil
+}
+
+// alike tells whether a node that was in doubt of a commit of its own cannot have
+// told whether that is the one it finds: another node has decided the same at
+// the same instant of the simulation's clock, which stands still at times.
+func (w *window) alike(e *event) bool {
+	return slices.ContainsFunc(w.doubts, func(a *attempt) bool {
+		return a != e.attempt && a.at.Equal(e.row.CreatedAt) && slices.Contains(a.ids, e.row.ID)
+	})
 }
 
 // settledBy finds the earliest moment at which a report can have posted a row.

@@ -96,12 +96,12 @@ func (d *database) Rest(ctx context.Context) error {
 	for patience := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		var busy int
 		err := d.query(ctx, func(rows pgx.Rows) error { return rows.Scan(&busy) }, `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR application_name LIKE 'node-%' AND state <> 'idle')`)
+			WHERE datname = current_database() AND backend_xid IS NOT NULL`)
 		switch {
 		case err != nil || busy == 0:
 			return err
 		case time.Now().After(patience):
-			return fmt.Errorf("%d sessions are still at work", busy)
+			return fmt.Errorf("%d transactions of nodes that are gone come to no end", busy)
 		}
 	}
 }

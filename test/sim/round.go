@@ -155,15 +155,13 @@ func (r *round) settle(ctx context.Context, window int, records []*record) ([]*r
 		}
 		records = append(records, barrier)
 	}
-	// The clock of the first node is ahead of the others.
-	err := r.patiently(func() error {
+	// The clock of the first node is ahead of the others. Whether the sweep has
+	// failed for a reason shows when the holds are looked at, see sweepRest.
+	_ = r.patiently(func() error {
 		sweep := r.calmly(ctx, r.nodes[0], &plan{action: doSweep}, window)
 		records = append(records, sweep)
 		return sweep.err
 	})
-	if r.many() && err != nil {
-		return nil, err
-	}
 	return records, r.ledger.Rest(ctx)
 }
 

@@ -8,6 +8,13 @@
 // through the model in the order in which they were decided, and everything
 // that any client was told must fit that order (check.go).
 //
+// A ledger is a SQLite file with one engine, or a PostgreSQL database with several,
+// the nodes, which know nothing of each other. Then clients go from node to node,
+// neighbours ask different nodes for the same things, the clocks of the nodes
+// differ, and connections are cut, also in the middle of a commit. How the order
+// of what was decided is found then stands in arrange.go, and what is right for a
+// reading in parts.go.
+//
 // What every client does follows from the seed and nothing else; how the clients
 // take turns does not. So a run that failed is repeated with its seed, and if
 // the fault lies in how the clients met, perhaps more than once.

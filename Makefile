@@ -8,7 +8,7 @@ SHELL := /bin/bash
 TEST_TIMEOUT ?= 12m
 FUZZ_TIME ?= 30s
 SIM_TIME ?= 10m
-HA_ROUNDS ?= 12
+HA_ROUNDS ?= 14
 
 # What the simulation runs on: sqlite, or postgres with three nodes.
 SIM_STORE ?= sqlite
@@ -61,7 +61,7 @@ sim: ## Run the simulation with injected faults for SIM_TIME (10m) on SIM_STORE 
 	go test -count=1 -timeout 0 -v -run '^TestSim$$' ./test/sim -time $(SIM_TIME) -store $(SIM_STORE)
 
 .PHONY: test-ha
-test-ha: needs ## Take the leader away from PostgreSQL under Patroni, HA_ROUNDS times (12)
+test-ha: needs ## Take the leader away from PostgreSQL under Patroni, HA_ROUNDS times (14)
 	go test -count=1 -timeout 0 -v -run '^TestFailover$$' ./test/ha -rounds $(HA_ROUNDS)
 
 .PHONY: mutate

@@ -29,7 +29,7 @@ import (
 const patience = 2 * time.Minute
 
 // documents is where the files are that docs/high-availability.md shows.
-const documents = "../../docs/ha"
+const documents = "../../deploy/ha"
 
 // servers is how many of them the files are written for.
 const servers = 3
@@ -70,6 +70,7 @@ func newCluster(t *testing.T) *cluster {
 	if c.account, err = pgtest.Account(); err != nil {
 		t.Fatal(err)
 	}
+	//nolint:usetesting // Another account has no way into the folder of the test.
 	if c.folder, err = os.MkdirTemp("", "saldo-ha-"); err != nil {
 		t.Fatal(err)
 	}
@@ -371,19 +372,17 @@ func (c *cluster) await(t *testing.T, what string, wrong func(context.Context) e
 	}
 }
 
-// succession waits for a leader that is not the old one, and gives its number.
-func (c *cluster) succession(t *testing.T, old int) (leader int) {
+// succession waits for a leader that is not the old one.
+func (c *cluster) succession(t *testing.T, old int) {
 	t.Helper()
-	c.await(t, "the next leader", func(ctx context.Context) (err error) {
+	c.await(t, "the next leader", func(ctx context.Context) error {
 		for i, s := range c.servers {
 			if i != old && s.is(ctx, "primary") {
-				leader = i
 				return nil
 			}
 		}
 		return errors.New("there is none")
 	})
-	return leader
 }
 
 // switchover lets Patroni make the synchronous server the leader, as before the

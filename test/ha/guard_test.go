@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -140,7 +141,7 @@ func descendants(ancestor int) []int {
 			continue // it ended meanwhile
 		}
 		// pid (name) state ppid, where the name may have anything in it
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 		pid, pidErr := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		parent, parentErr := strconv.Atoi(fields[1])
 		if pidErr == nil && parentErr == nil {

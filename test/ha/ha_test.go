@@ -5,9 +5,11 @@
 package ha
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,16 +55,20 @@ type world struct {
 type loss struct {
 	name   string
 	strike func(w *world, t *testing.T, leader int)
+	// long tells that there is no leader for so long that every node has to
+	// notice it.
+	long bool
 }
 
 // losses come one after the other, and then again.
 var losses = []loss{
-	{"the leader's server killed", (*world).loseLeader},
-	{"switchover, and a node of Saldo killed", (*world).switchOver},
-	{"the leader's server killed", (*world).loseLeader},
-	{"the synchronous server killed", (*world).loseSynchronous},
-	{"the leader's PostgreSQL killed", (*world).losePostgres},
-	{"the leader's server frozen", (*world).freezeLeader},
+	{"the leader's server killed", (*world).loseLeader, true},
+	{"switchover, and a node of Saldo killed", (*world).switchOver, false},
+	{"the leader's server killed", (*world).loseLeader, true},
+	{"the synchronous server killed", (*world).loseSynchronous, false},
+	{"the leader's PostgreSQL killed", (*world).losePostgres, false},
+	{"the leader's server frozen", (*world).freezeLeader, true},
+	{"the asynchronous server killed", (*world).loseAsynchronous, false},
 }
 
 func TestFailover(t *testing.T) {
@@ -142,7 +148,7 @@ func (w *world) round(t *testing.T, number int, l loss) {
 	began := time.Now()
 	l.strike(w, t, leader)
 	w.serving(t)
-	count, gap := w.since(began)
+	gap := w.gap(began)
 	unready, slowest := w.observed()
 	for i := range w.servers {
 		w.start(t, i)
@@ -152,11 +158,15 @@ func (w *world) round(t *testing.T, number int, l loss) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("round %d: %s. Leader before %s, after %s. %s without an acknowledged charge; nodes not ready for %s; slowest reply %s; whole again after %s; %d charges",
-		number+1, l.name, w.servers[leader].name, w.servers[next].name, tenths(gap), tenths(unready[:]...), tenths(slowest), tenths(time.Since(began)), count)
+	t.Logf("round %d: %s. Leader before %s, after %s. %s without an acknowledged charge; nodes not ready for %s; slowest reply %s; whole again after %s",
+		number+1, l.name, w.servers[leader].name, w.servers[next].name, tenths(gap), tenths(unready[:]...), tenths(slowest), tenths(time.Since(began)))
 	if gap > noService {
 		t.Errorf("%s without service are too long", gap)
 	}
+	if l.long && slices.Min(unready[:]) < time.Second {
+		t.Errorf("a node said that it was ready while there was no leader: they were not for %s", tenths(unready[:]...))
+	}
+	w.await(t, "the nodes", w.ready)
 }
 
 func tenths(durations ...time.Duration) string {
@@ -175,8 +185,8 @@ func (w *world) serving(t *testing.T) {
 		w.asked(c)
 		deadline := time.Now().Add(patience)
 		for {
-			reply, err := w.post(t, node, c)
-			if err == nil && reply.Status == 201 {
+			reply, err := w.post(node, c)
+			if err == nil && reply.Status == http.StatusCreated {
 				w.acknowledged(t, c, reply)
 				break
 			}
@@ -186,6 +196,17 @@ func (w *world) serving(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
+}
+
+// ready tells, by an error, of a node that says that it is not ready.
+func (w *world) ready(context.Context) error {
+	for node := range nodes {
+		reply, err := w.send(http.MethodGet, node, "/readyz", "")
+		if err != nil || reply.Status != http.StatusOK {
+			return fmt.Errorf("node %d: %+v, %w", node, reply, err)
+		}
+	}
+	return nil
 }
 
 // tail is the end of a log, without the lines of requests that went well.
@@ -207,6 +228,15 @@ func (w *world) loseSynchronous(t *testing.T, _ int) {
 		t.Fatal(err)
 	}
 	w.servers[synchronous].kill(t)
+}
+
+// loseAsynchronous kills the server that nobody waits for.
+func (w *world) loseAsynchronous(t *testing.T, leader int) {
+	synchronous, err := w.synchronous(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.servers[servers-leader-synchronous].kill(t) // of 0, 1 and 2 the one that is neither
 }
 
 // losePostgres kills the PostgreSQL of the leader alone.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,7 +131,7 @@ func (l *load) any(random *rand.Rand) *charge {
 func (l *load) deliver(t *testing.T, c *charge, random *rand.Rand) {
 	for {
 		node := random.IntN(nodes)
-		reply, err := l.post(t, node, c)
+		reply, err := l.post(node, c)
 		switch {
 		case err == nil && reply.Status == http.StatusCreated:
 			l.acknowledged(t, c, reply)
@@ -196,19 +197,18 @@ func (l *load) acknowledged(t *testing.T, c *charge, reply saldotest.Reply) {
 	l.balances[c.account] = min(l.balances[c.account], balance)
 }
 
-func (l *load) post(t *testing.T, node int, c *charge) (saldotest.Reply, error) {
-	return l.send(t, node, http.MethodPost, "/v1/transactions", c.body, "Idempotency-Key", c.key)
+func (l *load) post(node int, c *charge) (saldotest.Reply, error) {
+	return l.send(http.MethodPost, node, "/v1/transactions", c.body, "Idempotency-Key", c.key)
 }
 
 // send sends a request to a node. Headers are pairs of names and values.
-func (l *load) send(t *testing.T, node int, method, path, body string, headers ...string) (saldotest.Reply, error) {
+func (l *load) send(method string, node int, path, body string, headers ...string) (saldotest.Reply, error) {
 	// The requests of clients end before the test, and so with their own limit alone.
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	server := l.nodes[node].Load()
 	r, err := http.NewRequestWithContext(ctx, method, server.URL+path, strings.NewReader(body))
 	if err != nil {
-		t.Error(err)
 		return saldotest.Reply{}, err
 	}
 	// A transport repeats a request with an idempotency key by itself when its
@@ -235,7 +235,7 @@ func (l *load) watch(t *testing.T, node int, random *rand.Rand) {
 		l.mu.Lock()
 		known := l.balances[id]
 		l.mu.Unlock()
-		reply, err := l.send(t, node, http.MethodGet, fmt.Sprintf("/v1/accounts/%d/wallets/sms", id), "")
+		reply, err := l.send(http.MethodGet, node, fmt.Sprintf("/v1/accounts/%d/wallets/sms", id), "")
 		if err == nil && reply.Status == http.StatusOK {
 			var wallet api.Wallet
 			if err := json.Unmarshal([]byte(reply.Body), &wallet); err != nil {
@@ -246,7 +246,7 @@ func (l *load) watch(t *testing.T, node int, random *rand.Rand) {
 		} else if err == nil && reply.Status < http.StatusInternalServerError {
 			t.Errorf("a read: %+v", reply)
 		}
-		reply, err = l.send(t, node, http.MethodGet, "/readyz", "")
+		reply, err = l.send(http.MethodGet, node, "/readyz", "")
 		now := time.Now()
 		if err == nil && reply.Status != http.StatusOK {
 			l.mu.Lock()
@@ -257,21 +257,18 @@ func (l *load) watch(t *testing.T, node int, random *rand.Rand) {
 	}
 }
 
-// since tells what the clients have seen from a time on: how many charges were
-// acknowledged, and the longest time in which none was.
-func (l *load) since(began time.Time) (count int, gap time.Duration) {
+// gap is the longest time from then on in which no charge was acknowledged.
+func (l *load) gap(began time.Time) (longest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := began
-	for _, at := range append(l.posted[:len(l.posted):len(l.posted)], time.Now()) {
-		if at.Before(began) {
-			continue
+	for _, at := range append(slices.Clip(l.posted), time.Now()) {
+		if at.After(began) {
+			longest = max(longest, at.Sub(last))
+			last = at
 		}
-		gap = max(gap, at.Sub(last))
-		last = at
-		count++
 	}
-	return count - 1, gap
+	return longest
 }
 
 // observed gives how long each node was not ready, and the slowest reply, and

@@ -54,7 +54,7 @@ func (w *world) settle(t *testing.T) {
 
 // again sends a charge once more, and reads its transaction.
 func (w *world) again(t *testing.T, node int, c *charge, rescued, lost *atomic.Int64) {
-	reply, err := w.post(t, node, c)
+	reply, err := w.post(node, c)
 	if err != nil || reply.Status != http.StatusCreated {
 		t.Errorf("%s: %+v, %v", c.key, reply, err)
 		return
@@ -71,7 +71,7 @@ func (w *world) again(t *testing.T, node int, c *charge, rescued, lost *atomic.I
 		t.Errorf("%s\nacknowledged %s\nreplayed     %s", c.key, c.acknowledged, reply.Body)
 	}
 	c.acknowledged = reply.Body
-	read, err := w.send(t, (node+1)%nodes, http.MethodGet, reply.Header.Get("Location"), "")
+	read, err := w.send(http.MethodGet, (node+1)%nodes, reply.Header.Get("Location"), "")
 	if err != nil || read.Body != reply.Body {
 		t.Errorf("%s\nposted %s\nread   %s, %v", c.key, reply.Body, read.Body, err)
 	}

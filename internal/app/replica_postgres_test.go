@@ -94,7 +94,9 @@ func newNode(t *testing.T, db, url string) *node {
 		t.Fatal(err)
 	}
 	n := &node{T: t, client: newClient(t), operator: operator, log: new(locked)}
-	n.url = start(t, options(url, n.log)).URL()
+	served := start(t, options(url, n.log))
+	t.Cleanup(func() { closeApp(t, served.Close) })
+	n.url = served.URL()
 	bearer := "Bearer " + operator.AuthSecret()
 	if status, body := call(t, n.client, "POST", n.url+"/v1/accounts", bearer, `{"id":7,"name":"N","currency":"CNY"}`); status != 201 {
 		t.Fatal(status, body)

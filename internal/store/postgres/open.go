@@ -213,7 +213,7 @@ func connect(ctx context.Context, url string, adapt func(*pgxpool.Config)) (*Sto
 	if s.reader, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
 	}
-	s.holders.query, s.identities.query = s.readHolders, s.readIdentities
+	s.holders.query, s.identities.query = gathered(s, s.readHolders), gathered(s, s.readIdentities)
 	return s, nil
 }
 

@@ -107,7 +107,16 @@ var outages = map[error]string{
 	ErrResources:   "the database has run out of room or memory",
 	ErrSlow:        "the database did not do it in time: something holds a lock, or it is busy",
 	ErrClock:       "the clocks of this node and of the database differ",
+	ErrPassword:    notLetIn,
+	ErrNoDatabase:  notLetIn,
+	ErrCertificate: notLetIn,
+	ErrNoTLS:       notLetIn,
+	ErrSetting:     notLetIn,
 }
+
+// notLetIn is what callers are told while a node is refused for what its operator
+// has to put right.
+const notLetIn = "the database does not let this node in"
 
 // outage is a failure that passes. It does not have the server's own error in
 // its chain, because no single request caused it, and none is to be tried alone.

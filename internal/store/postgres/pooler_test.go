@@ -26,7 +26,8 @@ func newPooler(t *testing.T, size int) *pgtest.Pooler {
 	})
 }
 
-// The whole suite passes through PgBouncer in transaction mode.
+// The suite passes through PgBouncer in transaction mode. The long test against a
+// model tells nothing of the way to the server that the others do not.
 func TestStoreBehindPooler(t *testing.T) {
 	t.Parallel()
 	// One for a snapshot, one for a write that waits for another one's locks, and
@@ -45,7 +46,7 @@ func TestStoreBehindPooler(t *testing.T) {
 			},
 			Exec: func(statement string) error { return pgtest.Exec(context.Background(), direct, statement) },
 		}
-	})
+	}, "engine: against a model")
 }
 
 // Nodes that share two connections of the server, each for one transaction at a

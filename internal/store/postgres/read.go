@@ -3,28 +3,34 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
-// byDigest are the keys with one of an array of distinct digests. See oneByOne.
-const byDigest = ` FROM unnest($1::bytea[]) AS wanted (this)
-	CROSS JOIN LATERAL (SELECT * FROM keys WHERE keys.digest = wanted.this OFFSET 0) AS found`
+// byDigest selects from the keys with one of an array of distinct digests. See oneByOne.
+func byDigest(columns, inner string) string {
+	return "SELECT " + columns + ` FROM unnest($1::bytea[]) AS wanted (this)
+		CROSS JOIN LATERAL (SELECT ` + inner + " FROM keys WHERE keys.digest = wanted.this OFFSET 0) AS found"
+}
 
 var (
-	selectNamed   = oneByOne("unnest($1::integer[]) AS wanted (id)")
-	selectByOwner = oneByOne("(SELECT DISTINCT account_id AS id" + byDigest + ") AS wanted")
-	selectPage    = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
+	selectNamed    = oneByOne("unnest($1::integer[]) AS wanted (id)")
+	selectByOwner  = oneByOne("(" + byDigest("DISTINCT found.id", "account_id AS id") + ") AS wanted")
+	selectByDigest = byDigest(strings.Replace(keyColumns, "coalesce(account_id, 0)", "owner", 1),
+		strings.Replace(keyColumns, "0)", "0) AS owner", 1))
+	selectPage = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
 		ORDER BY a.id, w.service`
 )
 
 const (
-	selectByDigest     = "SELECT " + keyColumns + byDigest
 	selectKeys         = "SELECT " + keyColumns + " FROM keys WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
 	selectOperatorKeys = "SELECT " + keyColumns + " FROM keys WHERE account_id IS NULL AND id > $1 ORDER BY id LIMIT $2"
 	selectTransaction  = "SELECT " + transactionColumns + " FROM transactions WHERE id = $1"
@@ -55,20 +61,39 @@ func limited(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, readTimeout)
 }
 
+// reading reads, and once more where a connection was lost: others that were idle
+// when a server went down are lost too, and nobody has noticed yet.
+func reading[T any](s *Store, read func() (T, error)) (T, error) {
+	found, err := read()
+	if nameOf(err) == ErrUnreachable {
+		_, connecting := errors.AsType[*pgconn.ConnectError](err)
+		if !connecting && !pgconn.Timeout(err) {
+			s.reader.Reset()
+			found, err = read()
+		}
+	}
+	return found, s.told(err)
+}
+
+// gathered is a query of a gather that reads as reading does.
+func gathered[K comparable, V any](s *Store, query func(context.Context, []K) (map[K]V, error)) func(context.Context, []K) (map[K]V, error) {
+	return func(ctx context.Context, keys []K) (map[K]V, error) {
+		return reading(s, func() (map[K]V, error) { return query(ctx, keys) })
+	}
+}
+
 // readList is list outside of a transaction.
 func readList[T any](ctx context.Context, s *Store, scan func(pgx.Row, *T) error, query string, args ...any) ([]*T, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	found, err := list(ctx, s.reader, scan, query, args...)
-	return found, s.told(err)
+	return reading(s, func() ([]*T, error) { return list(ctx, s.reader, scan, query, args...) })
 }
 
 // readOne is one outside of a transaction.
 func readOne[T any](ctx context.Context, s *Store, missing error, scan func(pgx.Row, *T) error, query string, args ...any) (*T, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	found, err := one(ctx, s.reader, missing, scan, query, args...)
-	return found, s.told(err)
+	return reading(s, func() (*T, error) { return one(ctx, s.reader, missing, scan, query, args...) })
 }
 
 // Holder reads an account with all its wallets, in one query with others that
@@ -85,14 +110,14 @@ func (s *Store) readHolders(ctx context.Context, ids []ledger.AccountID) (map[le
 	slices.Sort(ids)
 	rows, err := s.reader.Query(ctx, selectNamed, column(slices.Compact(ids), func(id *ledger.AccountID) int32 { return int32(*id) }))
 	if err != nil {
-		return nil, s.told(err)
+		return nil, err
 	}
 	found, err := collectHolders(rows, new(time.Time))
 	holders := make(map[ledger.AccountID]*ledger.Holder, len(found))
 	for _, holder := range found {
 		holders[holder.ID] = holder
 	}
-	return holders, s.told(err)
+	return holders, err
 }
 
 // Holders lists accounts with an id above after, in order.
@@ -145,7 +170,7 @@ func (s *Store) readIdentities(ctx context.Context, digests []ledger.Hash) (map[
 	for _, key := range keys {
 		identities[key.Digest] = identity{key, holders[key.Account]}
 	}
-	return identities, s.told(err)
+	return identities, err
 }
 
 // Keys lists an owner's keys with an id above after, in order.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,8 +32,9 @@ type Ledger struct {
 	Exec func(statement string) error
 }
 
-// Run runs the whole suite. newLedger gives a new ledger at each call.
-func Run(t *testing.T, newLedger func(t *testing.T) Ledger) {
+// Run runs the whole suite, without the tests that are named. newLedger gives a
+// new ledger at each call.
+func Run(t *testing.T, newLedger func(t *testing.T) Ledger, without ...string) {
 	for _, test := range []struct {
 		name string
 		run  func(*suite)
@@ -116,6 +118,9 @@ func Run(t *testing.T, newLedger func(t *testing.T) Ledger) {
 		{"engine: rows of statements", testStatementRows},
 		{"engine: usage against a model", testUsageOfEngine},
 	} {
+		if slices.Contains(without, test.name) {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(&suite{T: t, newLedger: newLedger})

@@ -29,6 +29,9 @@ func newPooler(t *testing.T, size int) *pgtest.Pooler {
 // The suite passes through PgBouncer in transaction mode. The long test against a
 // model tells nothing of the way to the server that the others do not.
 func TestStoreBehindPooler(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite runs without a pooler")
+	}
 	t.Parallel()
 	// One for a snapshot, one for a write that waits for another one's locks, and
 	// one for a reading beside them.

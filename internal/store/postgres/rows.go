@@ -44,8 +44,9 @@ var selectHolders = `SELECT a.id, a.name, a.currency, a.status, coalesce(a.exter
 // small ledger it would rather read all wallets, which takes longer than it thinks.
 func oneByOne(wanted string) string {
 	return strings.Replace(selectHolders, "accounts AS a JOIN wallets AS w ON w.account_id = a.id", wanted+`
-		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.id = wanted.id OFFSET 0) AS a
-		CROSS JOIN LATERAL (SELECT * FROM wallets WHERE wallets.account_id = a.id OFFSET 0) AS w
+		CROSS JOIN LATERAL (SELECT id, name, currency, status, external_reference, metadata, time_zone, charge_on, created_at
+			FROM accounts WHERE accounts.id = wanted.id OFFSET 0) AS a
+		CROSS JOIN LATERAL (SELECT service, `+walletColumns+` FROM wallets WHERE wallets.account_id = a.id OFFSET 0) AS w
 		ORDER BY a.id, w.service`, 1)
 }
 
@@ -59,7 +60,7 @@ func collectHolders(rows pgx.Rows, latest *time.Time) ([]*ledger.Holder, error) 
 		var w ledger.Wallet
 		var metadata, chargeOn string
 		var created int64
-		entered, err := scanWallet(rows, &w, &a.ID, &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn,
+		entered, err := scanWallet(rows, &w, (*int32)(&a.ID), &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn,
 			&created, &w.Service)
 		if err != nil {
 			return nil, err
@@ -84,13 +85,18 @@ func collectHolders(rows pgx.Rows, latest *time.Time) ([]*ledger.Holder, error) 
 	return holders, rows.Err()
 }
 
+// amount lets pgx scan into what an amount is made of: for a named type it asks
+// reflection, and the many amounts of wallets made that a tenth of a balance read.
+func amount(a *ledger.Amount) *int64 { return (*int64)(a) }
+
 // scanWallet reads walletColumns, after what stands before them, and gives the
 // time of the wallet's last entry.
 func scanWallet(row pgx.Row, w *ledger.Wallet, before ...any) (time.Time, error) {
 	var suspended int16
 	var entered int64
-	err := row.Scan(append(before, &w.Balance, &w.Held, &w.CreditLimit, &suspended, &w.MinAmount, &w.MaxAmount, &w.Caps.Daily, &w.Caps.Monthly,
-		&w.Spent.Day, &w.Spent.Today, &w.Spent.InMonth, &w.Version, blob(w.Head[:]), &entered)...)
+	err := row.Scan(append(before, amount(&w.Balance), amount(&w.Held), amount(&w.CreditLimit), &suspended,
+		amount(&w.MinAmount), amount(&w.MaxAmount), amount(&w.Caps.Daily), amount(&w.Caps.Monthly), (*int32)(&w.Spent.Day),
+		amount(&w.Spent.Today), amount(&w.Spent.InMonth), &w.Version, blob(w.Head[:]), &entered)...)
 	w.Suspended = suspended != 0
 	if entered == 0 {
 		return time.Time{}, err
@@ -109,8 +115,9 @@ func scanTransaction(row pgx.Row, t *ledger.Transaction) error {
 	var expiresAt *int64
 	var final int16
 	err := row.Scan(blob(t.ID[:]), &t.Scope, &t.IdempotencyKey, blob(t.RequestHash[:]), &t.Kind, &t.Wallet.Account, &t.Wallet.Service,
-		&t.To.Account, &t.To.Service, &t.Amount, optional(t.Parent[:]), &expiresIn, &final, optional(t.Batch[:]), &t.Reference, &metadata,
-		&t.Rejection, &t.Moved, &t.Balance, &t.Held, &t.Available, &t.CapLeft.Daily, &t.CapLeft.Monthly, &t.Remaining, &expiresAt,
+		&t.To.Account, &t.To.Service, amount(&t.Amount), optional(t.Parent[:]), &expiresIn, &final, optional(t.Batch[:]), &t.Reference, &metadata,
+		&t.Rejection, amount(&t.Moved), amount(&t.Balance), amount(&t.Held), amount(&t.Available),
+		amount(&t.CapLeft.Daily), amount(&t.CapLeft.Monthly), amount(&t.Remaining), &expiresAt,
 		&t.Version, &t.ToVersion, &created)
 	if err != nil {
 		return err
@@ -124,7 +131,8 @@ func scanTransaction(row pgx.Row, t *ledger.Transaction) error {
 func scanHold(row pgx.Row, h *ledger.Hold) error {
 	var created, expires int64
 	var closed *int64
-	err := row.Scan(blob(h.ID[:]), &h.Account, &h.Service, &h.Scope, &h.Key, &h.Reference, &h.State, &h.Amount, &h.Captured, &h.Remaining,
+	err := row.Scan(blob(h.ID[:]), &h.Account, &h.Service, &h.Scope, &h.Key, &h.Reference, &h.State,
+		amount(&h.Amount), amount(&h.Captured), amount(&h.Remaining),
 		&created, &expires, &closed)
 	h.CreatedAt, h.ExpiresAt, h.ClosedAt = fromMicro(created), fromMicro(expires), fromNull(closed)
 	return err
@@ -132,7 +140,7 @@ func scanHold(row pgx.Row, h *ledger.Hold) error {
 
 func scanEntry(row pgx.Row, e *ledger.Entry) error {
 	var created int64
-	err := row.Scan(&e.Account, &e.Service, &e.Version, blob(e.Transaction[:]), &e.Amount, &e.Balance, &e.Held, &created, blob(e.Hash[:]))
+	err := row.Scan(&e.Account, &e.Service, &e.Version, blob(e.Transaction[:]), amount(&e.Amount), amount(&e.Balance), amount(&e.Held), &created, blob(e.Hash[:]))
 	e.CreatedAt = fromMicro(created)
 	return err
 }
@@ -141,7 +149,9 @@ func scanEntryRow(row pgx.Row, e *engine.EntryRow) error { return scanEntry(row,
 
 func scanID(row pgx.Row, id *ledger.TransactionID) error { return row.Scan(blob(id[:])) }
 
-func scanRefund(row pgx.Row, r *engine.RefundRow) error { return row.Scan(blob(r.ID[:]), &r.Refunded) }
+func scanRefund(row pgx.Row, r *engine.RefundRow) error {
+	return row.Scan(blob(r.ID[:]), amount(&r.Refunded))
+}
 
 // link gives entries the transactions that caused them.
 func link(entries []engine.EntryRow, causes []*ledger.Transaction) {
@@ -158,8 +168,8 @@ func scanKey(row pgx.Row, k *ledger.Key) error {
 	var scopes, networks string
 	var expires, revoked *int64
 	var created int64
-	err := row.Scan(&k.ID, blob(k.Digest[:]), &k.Last4, &k.Account, &scopes, &networks, &k.Caps.Daily, &k.Caps.Monthly,
-		&k.Spent.Day, &k.Spent.Today, &k.Spent.InMonth, &expires, &revoked, &created)
+	err := row.Scan(&k.ID, blob(k.Digest[:]), &k.Last4, &k.Account, &scopes, &networks, amount(&k.Caps.Daily), amount(&k.Caps.Monthly),
+		&k.Spent.Day, amount(&k.Spent.Today), amount(&k.Spent.InMonth), &expires, &revoked, &created)
 	if err != nil {
 		return err
 	}

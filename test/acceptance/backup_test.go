@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -72,11 +73,7 @@ type charges struct {
 func (c *charges) copy() map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	replies := make(map[string]string, len(c.replies))
-	for key, body := range c.replies {
-		replies[key] = body
-	}
-	return replies
+	return maps.Clone(c.replies)
 }
 
 // await waits until there are so many.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/test/saldotest"
 )
 
@@ -68,7 +70,7 @@ func TestDocs(t *testing.T) {
 		}
 		for _, s := range examples {
 			sessions++
-			t.Run(name+" "+s.name, func(t *testing.T) { runSession(t, s.examples) })
+			t.Run(name+" "+s.name, func(t *testing.T) { runSession(t, s) })
 		}
 	}
 	if sessions == 0 {
@@ -157,8 +159,25 @@ func complete(command string) bool {
 	return exec.Command("bash", "-n", "-c", command).Run() == nil
 }
 
+// environment lets the commands of a session named postgresql find a server, by
+// the variables that PostgreSQL's own programs read.
+func (s session) environment(t *testing.T) []string {
+	t.Helper()
+	if s.name != "postgresql" {
+		return nil
+	}
+	server, err := url.Parse(pgtest.NewDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := server.User.Password()
+	return []string{
+		"PGHOST=" + server.Hostname(), "PGPORT=" + server.Port(), "PGUSER=" + server.User.Username(), "PGPASSWORD=" + password, "PGSSLMODE=disable",
+	}
+}
+
 // runSession runs the examples of a session and compares their output.
-func runSession(t *testing.T, examples []example) {
+func runSession(t *testing.T, s session) {
 	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip(err)
@@ -169,8 +188,8 @@ func runSession(t *testing.T, examples []example) {
 		pairs = append(pairs, documented, free)
 	}
 	substitute := strings.NewReplacer(pairs...)
-	shell := startShell(t, ports["8080"])
-	for _, e := range examples {
+	shell := startShell(t, ports["8080"], s.environment(t)...)
+	for _, e := range s.examples {
 		command, background := strings.CutSuffix(strings.TrimSpace(substitute.Replace(e.command)), "&")
 		background = background && !strings.HasSuffix(command, "&")
 		var output string
@@ -222,17 +241,17 @@ type shell struct {
 // endMark tells the output of one command from that of the next.
 const endMark = "--- end of the command ---"
 
-func startShell(t *testing.T, port string) *shell {
+func startShell(t *testing.T, port string, environment ...string) *shell {
 	t.Helper()
 	s := &shell{folder: t.TempDir()}
 	command := exec.Command("bash", "--noprofile", "--norc")
 	command.Dir = s.folder
-	command.Env = saldotest.Environment(
+	command.Env = saldotest.Environment(append(environment,
 		"PATH="+filepath.Dir(saldotest.Binary(t))+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"HOME="+s.folder,
 		// What the examples leave to the default port goes to the session's own.
 		"SALDO_LISTEN=127.0.0.1:"+port, "SALDO_URL=http://127.0.0.1:"+port,
-	)
+	)...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to end it with all that it started
 	input, err := command.StdinPipe()
 	if err != nil {

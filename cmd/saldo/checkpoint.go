@@ -20,7 +20,7 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // checkpointCommand is "saldo checkpoint".
 type checkpointCommand struct {
-	DB     string `name:"db" placeholder:"PATH" env:"SALDO_DB" help:"The ledger; it may be in use."`
+	DB     string `name:"db" placeholder:"PATH" env:"SALDO_DB" help:"The ledger: a path, or a postgres:// URL. It may be in use."`
 	Key    string `placeholder:"FILE" help:"Private key to sign with: Ed25519, in PEM. - is standard input."`
 	Out    string `placeholder:"FILE" help:"Where to put the checkpoint; nothing may be there yet. By default it goes to standard output."`
 	NewKey string `placeholder:"FILE" help:"Make a private key here instead, and its public key beside it, as .pub.pem."`
@@ -39,6 +39,7 @@ is, not that it is right.
 Examples:
   saldo checkpoint --new-key saldo.pem
   saldo checkpoint --db ledger.db --key saldo.pem --out 2026-11-22.checkpoint
+  saldo checkpoint --db postgres://saldo_read@replica/ledger --key saldo.pem --out today.checkpoint
   ssh server saldo checkpoint --db ledger.db --key - < saldo.pem > 2026-11-22.checkpoint
   saldo verify --db ledger.db --checkpoint 2026-11-22.checkpoint --public-key saldo.pub.pem`
 }

@@ -12,7 +12,7 @@ import (
 
 // initCommand is "saldo init".
 type initCommand struct {
-	DB     string `name:"db" required:"" placeholder:"PATH" env:"SALDO_DB" help:"Where to create the ledger; nothing may be there yet."`
+	DB     string `name:"db" required:"" placeholder:"PATH" env:"SALDO_DB" help:"Where to create the ledger: a path, or a postgres:// URL. Nothing may be there yet."`
 	Output string `short:"o" default:"table" enum:"table,json" placeholder:"FORMAT" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
 }
 
@@ -22,6 +22,7 @@ func (*initCommand) Help() string {
 
 Examples:
   saldo init --db ledger.db
+  PGPASSWORD=... saldo init --db "postgres://saldo@db.example.com/ledger?sslmode=verify-full"
   export SALDO_KEY=$(saldo init --db ledger.db --output json | jq -r .auth_secret)`
 }
 

@@ -25,7 +25,7 @@ const drainTime = 30 * time.Second
 type serveCommand struct {
 	Config kong.ConfigFlag `placeholder:"FILE" env:"SALDO_CONFIG" help:"Read settings from a YAML file whose members are named like these flags."`
 
-	DB     string `name:"db" placeholder:"PATH" env:"SALDO_DB" help:"The ledger to serve."`
+	DB     string `name:"db" placeholder:"PATH" env:"SALDO_DB" help:"The ledger to serve: a path, or a postgres:// URL."`
 	Demo   bool   `help:"Serve a throwaway ledger instead, with the accounts of the provider pages, to this machine alone."`
 	Listen string `default:"127.0.0.1:8080" placeholder:"ADDRESS" env:"SALDO_LISTEN" help:"Address to serve at (default ${default})."`
 
@@ -49,6 +49,7 @@ func (*serveCommand) Help() string {
   saldo serve --demo
   saldo serve --db ledger.db
   saldo serve --db ledger.db --listen :8443 --tls-cert cert.pem --tls-key key.pem
+  saldo serve --db "postgres://saldo@db.example.com/ledger?sslmode=verify-full"
   saldo serve --config /etc/saldo/saldo.yaml`
 }
 

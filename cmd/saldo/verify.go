@@ -18,7 +18,7 @@ import (
 
 // verifyCommand is "saldo verify".
 type verifyCommand struct {
-	DB         string `name:"db" required:"" placeholder:"PATH" env:"SALDO_DB" help:"The ledger to check; it may be in use."`
+	DB         string `name:"db" required:"" placeholder:"PATH" env:"SALDO_DB" help:"The ledger to check: a path, or a postgres:// URL. It may be in use."`
 	Checkpoint string `placeholder:"FILE" help:"Compare with this checkpoint too."`
 	PublicKey  string `placeholder:"FILE" help:"Public key of the checkpoint, in PEM."`
 	Output     string `short:"o" default:"table" enum:"table,json" placeholder:"FORMAT" env:"SALDO_OUTPUT" help:"table or json (default ${default})."`
@@ -42,6 +42,7 @@ where a checkpoint or a key cannot be used, so that nothing is known of the ledg
 Examples:
   saldo verify --db ledger.db
   saldo verify --db ledger.db --output json
+  saldo verify --db "postgres://saldo_read@replica.example.com/ledger?sslmode=verify-full"
   saldo verify --db ledger.db --checkpoint 2026-11-22.checkpoint --public-key saldo.pub.pem`
 }
 

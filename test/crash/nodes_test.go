@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,24 +81,14 @@ func (c *cluster) node(random *rand.Rand) *saldotest.Server {
 func (c *cluster) serves(node *saldotest.Server) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, alive := range c.nodes {
-		if alive == node {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.nodes, node)
 }
 
 // replace puts another node, nil for none, in the place of one.
 func (c *cluster) replace(node, by *saldotest.Server) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var nodes []*saldotest.Server
-	for _, alive := range c.nodes {
-		if alive != node {
-			nodes = append(nodes, alive)
-		}
-	}
+	nodes := slices.DeleteFunc(slices.Clone(c.nodes), func(alive *saldotest.Server) bool { return alive == node })
 	if by != nil {
 		nodes = append(nodes, by)
 	}

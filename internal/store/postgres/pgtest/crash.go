@@ -27,7 +27,7 @@ func (s *Server) Kill() error {
 		}
 	}
 	select {
-	case <-s.ended: // which says that it was killed
+	case _ = <-s.ended: // It says that it was killed.
 	case <-time.After(startTimeout):
 		return errors.New("the server does not die")
 	}
@@ -111,7 +111,7 @@ func childrenOf(pid int) ([]int, error) {
 		return nil, err
 	}
 	var children []int
-	for _, word := range strings.Fields(string(text)) {
+	for _, word := range strings.FieldsSeq(string(text)) {
 		child, err := strconv.Atoi(word)
 		if err != nil {
 			return nil, err

@@ -387,13 +387,20 @@ func (c *cluster) succession(t *testing.T, old int) {
 
 // switchover lets Patroni make the synchronous server the leader, as before the
 // maintenance of a machine.
-func (c *cluster) switchover(t *testing.T, from, to int) {
+func (c *cluster) switchover(t *testing.T, from int) {
 	t.Helper()
-	body := fmt.Sprintf(`{"leader":%q,"candidate":%q}`, c.servers[from].name, c.servers[to].name)
-	if status, text, err := c.servers[from].ask(t.Context(), http.MethodPost, "/switchover", c.secrets["restapi"], body); err != nil || status >= 300 {
-		// Patroni replies when it is done, which may take longer than this waits.
-		t.Logf("switchover: %d %s, %v", status, text, err)
-	}
+	c.await(t, "the switchover", func(ctx context.Context) error {
+		if now, err := c.leader(ctx); err == nil && now != from {
+			return nil
+		}
+		to, err := c.synchronous(ctx)
+		if err != nil {
+			return err
+		}
+		body := fmt.Sprintf(`{"leader":%q,"candidate":%q}`, c.servers[from].name, c.servers[to].name)
+		status, text, err := c.servers[from].ask(ctx, http.MethodPost, "/switchover", c.secrets["restapi"], body)
+		return fmt.Errorf("%d %s, %w", status, text, err)
+	})
 }
 
 // createDatabase runs the statements that the documents show, on the leader.

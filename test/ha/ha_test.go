@@ -140,6 +140,8 @@ func (w *world) startNode(t *testing.T, node int) {
 // back what was taken, and waits until all is as it was.
 func (w *world) round(t *testing.T, number int, l loss) {
 	t.Helper()
+	// On a machine that is busy with other things the leader may have changed by itself.
+	w.await(t, "the cluster before "+l.name, w.whole)
 	leader, err := w.leader(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +165,7 @@ func (w *world) round(t *testing.T, number int, l loss) {
 	if gap > noService {
 		t.Errorf("%s without service are too long", gap)
 	}
-	if l.long && slices.Min(unready[:]) < time.Second {
+	if l.long && gap > 15*time.Second && slices.Min(unready[:]) < time.Second {
 		t.Errorf("a node said that it was ready while there was no leader: they were not for %s", tenths(unready[:]...))
 	}
 	w.await(t, "the nodes", w.ready)
@@ -257,18 +259,8 @@ func (w *world) freezeLeader(t *testing.T, leader int) {
 // switchOver makes the synchronous server the leader, and kills a node of Saldo
 // at the same time.
 func (w *world) switchOver(t *testing.T, leader int) {
-	synchronous, err := w.synchronous(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.switchover(t, leader, synchronous)
-	}()
 	victim := leader % nodes
 	w.nodes[victim].Load().Kill()
-	w.succession(t, leader)
-	<-done
+	w.switchover(t, leader)
 	w.startNode(t, victim)
 }

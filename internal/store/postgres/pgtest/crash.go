@@ -111,7 +111,7 @@ func childrenOf(pid int) ([]int, error) {
 		return nil, err
 	}
 	var children []int
-	for _, word := range strings.FieldsSeq(string(text)) {
+	for word := range strings.FieldsSeq(string(text)) {
 		child, err := strconv.Atoi(word)
 		if err != nil {
 			return nil, err

@@ -27,7 +27,10 @@ func (s *Server) Kill() error {
 		}
 	}
 	select {
-	case _ = <-s.ended: // It says that it was killed.
+	case err := <-s.ended:
+		if err == nil {
+			return errors.New("the server had ended by itself")
+		}
 	case <-time.After(startTimeout):
 		return errors.New("the server does not die")
 	}

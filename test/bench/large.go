@@ -69,7 +69,7 @@ func (s *suite) readAtRandom(ctx context.Context) (result, error) {
 	return load{
 		servers: []*process{s.saldo}, connections: 32, duration: time.Duration(s.large) * 90 * time.Microsecond, status: 200,
 		request: func(b []byte, _ int64) []byte {
-			return post(b, "/user/account/balance", "", []byte(`{"authSecret":"`+seededKey(rand.IntN(s.large)).AuthSecret()+`"}`))
+			return antgstRequest(b, rand.IntN(s.large))
 		},
 	}.run(ctx)
 }

@@ -21,9 +21,7 @@ const (
 // batchSize is how many charges a batch has.
 const batchSize = 100
 
-var customer = ledger.Credentials{ID: "AKBENCH", Secret: "0123456789abcdefghijklmnopqrstuvwxyz"}
-
-// prepare makes the ledger: accounts with money, and a customer's key.
+// prepare makes the ledger: accounts with money, each with a key.
 func prepare(ctx context.Context, db string) (operator ledger.Credentials, err error) {
 	if operator, err = app.Init(ctx, db); err != nil {
 		return operator, err
@@ -38,7 +36,7 @@ func prepare(ctx context.Context, db string) (operator ledger.Credentials, err e
 	err = store.Write(ctx, func(tx engine.Tx) error {
 		for i := range topUps {
 			holder := newHolder(i)
-			if err := tx.InsertAccount(ctx, holder); err != nil {
+			if err := errors.Join(tx.InsertAccount(ctx, holder), tx.InsertKey(ctx, newKey(i))); err != nil {
 				return err
 			}
 			topUps[i] = ledger.Request{
@@ -62,11 +60,7 @@ func prepare(ctx context.Context, db string) (operator ledger.Credentials, err e
 	if err != nil {
 		return operator, err
 	}
-	if _, err := engine.FirstFailure(results); err != nil {
-		return operator, err
-	}
-	key := ledger.Key{Account: firstAccount, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}
-	_, err = e.CreateKey(ctx, key, customer)
+	_, err = engine.FirstFailure(results)
 	return operator, err
 }
 
@@ -80,6 +74,30 @@ func newHolder(i int) *ledger.Holder {
 			{WalletRef: ledger.WalletRef{Account: id, Service: ledger.VoIP}},
 		},
 	}
+}
+
+// customer is the key of the i-th account.
+func customer(i int) ledger.Credentials {
+	return ledger.Credentials{ID: fmt.Sprintf("AK%08d", i), Secret: "0123456789abcdefghijklmnopqrstuvwxyz"}
+}
+
+func newKey(i int) *ledger.Key {
+	credentials := customer(i)
+	return &ledger.Key{
+		ID: credentials.ID, Digest: credentials.Digest(), Account: ledger.AccountID(firstAccount + i),
+		Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, CreatedAt: time.Now(),
+	}
+}
+
+// antgstRequest asks for the balance of the i-th account as Antgst's customers do.
+func antgstRequest(b []byte, i int) []byte {
+	return post(b, "/user/account/balance", "", []byte(`{"authSecret":"`+customer(i).AuthSecret()+`"}`))
+}
+
+// esmsRequest asks for it as eSMS.vn's customers do.
+func esmsRequest(b []byte, i int) []byte {
+	c := customer(i)
+	return post(b, "/MainService.svc/json/GetBalance_json", "", []byte(`{"ApiKey":"`+c.ID+`","SecretKey":"`+c.Secret+`"}`))
 }
 
 // nth is the account of the n-th charge. The order looks random: the stride is a prime.

@@ -13,10 +13,6 @@ import (
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 )
 
-func seededKey(i int) ledger.Credentials {
-	return ledger.Credentials{ID: fmt.Sprintf("AK%08d", i), Secret: "0123456789abcdefghijklmnopqrstuvwxyz"}
-}
-
 // seed fills a ledger with accounts, each with a key, money and charges, many in
 // one transaction, by the store's own methods. The index of ids is made at the
 // end, because to keep it up on the way takes many times as long.
@@ -88,15 +84,7 @@ func (s *suite) execute(ctx context.Context, statements string) (err error) {
 func seedAccount(ctx context.Context, tx engine.Tx, i, entries int, batch *engine.Batch) error {
 	holder := newHolder(i)
 	sms := holder.Wallets[0].WalletRef
-	if err := tx.InsertAccount(ctx, holder); err != nil {
-		return err
-	}
-	credentials := seededKey(i)
-	err := tx.InsertKey(ctx, &ledger.Key{
-		ID: credentials.ID, Digest: credentials.Digest(), Account: holder.ID,
-		Scopes: []ledger.Scope{ledger.ScopeBalanceRead}, CreatedAt: time.Now(),
-	})
-	if err != nil {
+	if err := errors.Join(tx.InsertAccount(ctx, holder), tx.InsertKey(ctx, newKey(i))); err != nil {
 		return err
 	}
 	side := ledger.Side{Wallet: holder.Wallets[0], Currency: "CNY", Status: ledger.Active}

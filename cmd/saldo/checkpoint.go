@@ -39,7 +39,7 @@ is, not that it is right.
 Examples:
   saldo checkpoint --new-key saldo.pem
   saldo checkpoint --db ledger.db --key saldo.pem --out 2026-11-22.checkpoint
-  saldo checkpoint --db postgres://saldo_read@replica/ledger --key saldo.pem --out today.checkpoint
+  saldo checkpoint --db postgres://saldo_read@replica/ledger --key saldo.pem > today.checkpoint
   ssh server saldo checkpoint --db ledger.db --key - < saldo.pem > 2026-11-22.checkpoint
   saldo verify --db ledger.db --checkpoint 2026-11-22.checkpoint --public-key saldo.pub.pem`
 }

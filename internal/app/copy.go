@@ -10,11 +10,11 @@ import (
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
-// What a copy is given, tells on the way, and did.
-type (
-	CopyProgress = copier.Progress
-	CopyReport   = copier.Report
-)
+// CopyProgress is how far Copy is.
+type CopyProgress = copier.Progress
+
+// CopyReport is what Copy did and found.
+type CopyReport = copier.Report
 
 // CopyOptions are what Copy can be given beside the ledgers.
 type CopyOptions struct {

@@ -45,6 +45,7 @@ func TestCopy(t *testing.T) {
 		})
 		last := mustCopy(t, from, to, 0)
 		same(t, from, to)
+		sameOrder(t, from, to)
 		if last.Copied >= first.Copied || last.Copied == 0 || last.Ledger.Accounts != accounts+1 {
 			t.Errorf("%+v", last)
 		}
@@ -288,7 +289,7 @@ func TestSourceFromABackup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.with(t, from, func(e *engine.Engine) { w.work(t, e, 5) })
+			w.with(t, from, func(e *engine.Engine) { topUp(t, e, "last", 1) })
 			mustCopy(t, from, to, 0)
 			old := books{driver: "sqlite", name: filepath.Join(t.TempDir(), "old.db")}
 			if err := os.WriteFile(old.name, content, 0o600); err != nil {
@@ -296,6 +297,12 @@ func TestSourceFromABackup(t *testing.T) {
 			}
 			if _, err := run(t, t.Context(), old, to, copier.Options{}); !errors.Is(err, copier.ErrDiffers) {
 				t.Errorf("the end is lost: %v", err)
+			}
+			// The last request came again, and was decided at another time.
+			w.clock.Pass(time.Hour)
+			w.with(t, old, func(e *engine.Engine) { topUp(t, e, "last", 1) })
+			if _, err := run(t, t.Context(), old, to, copier.Options{}); !errors.Is(err, copier.ErrDiffers) {
+				t.Errorf("another last transaction: %v", err)
 			}
 			// It has gone on otherwise, by as many transactions and more.
 			w.with(t, old, func(e *engine.Engine) { w.work(t, e, 50) })

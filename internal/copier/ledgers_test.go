@@ -255,6 +255,29 @@ func same(t *testing.T, from, to books) {
 	}
 }
 
+// sameOrder checks that a copy has the history in the order of the source.
+func sameOrder(t *testing.T, from, to books) {
+	t.Helper()
+	read := func(b books, order string) []string {
+		db, err := sql.Open(b.driver, b.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		return query(t, db, "SELECT id FROM transactions ORDER BY "+order)
+	}
+	original, copied := "seq", "seq"
+	if from.url != "" { // what was rejected has no version
+		original = "created_at, version = 0, version, place, id"
+	}
+	if to.url != "" {
+		copied = "created_at, place"
+	}
+	if diff := cmp.Diff(read(from, original), read(to, copied)); diff != "" {
+		t.Errorf("the order differs (-source +copy):\n%s", diff)
+	}
+}
+
 var exactly = cmp.Options{cmp.Transformer("total", func(t ledger.Total) string { return t.Millionths() })}
 
 // answers reads what depends on the order of rows.

@@ -211,8 +211,9 @@ var (
 	freeReferences = `UPDATE accounts AS a SET external_reference = NULL FROM (` + rows("id integer, external_reference text") + `) AS new
 		WHERE a.external_reference = new.external_reference AND a.id <> new.id`
 	putAccounts = insert("accounts", accountRow) + orReplace("accounts", accountRow, "id")
-	putWallets  = "INSERT INTO wallets (account_id, service, " + walletColumns + `)
-		SELECT new.*, coalesce(e.created_at, 0) FROM (` + rows(walletRow) + `) AS new LEFT JOIN entries AS e
+	putWallets  = "INSERT INTO wallets (account_id, service, " + walletColumns + ") SELECT " +
+		strings.TrimSuffix(of("new", "account_id, service, "+walletColumns), "new.last_entry_at") + `coalesce(e.created_at, 0)
+		FROM (` + rows(walletRow) + `) AS new LEFT JOIN entries AS e
 			ON e.account_id = new.account_id AND e.service = new.service AND e.version = new.version` +
 		orReplace("wallets", walletRow+", last_entry_at bigint", "account_id", "service")
 	putKeys = insert("keys", keyRow) + orReplace("keys", keyRow, "id")

@@ -80,19 +80,25 @@ func (d *decisions) run(ctx context.Context, tx Tx, cached *cache[ledger.Account
 	return tx.Append(ctx, &d.batch)
 }
 
-// adopt takes over from an earlier attempt which requests were decided by it:
-// they are found in the ledger now, but nobody was told of them before.
-func (d *decisions) adopt(first *decisions) {
-	if first == nil {
+// adopt takes over what an earlier attempt of this process had decided, where
+// that is what is found in the ledger now: nobody was told of it before. What
+// somebody else has decided under the same key meanwhile stays a replay.
+func (d *decisions) adopt(earlier *decisions) {
+	if earlier == nil { // the attempt did not come so far
 		return
 	}
-	for i, results := range first.results {
+	for i, results := range earlier.results {
 		for j := range results {
-			if results[j].Transaction != nil && !results[j].Replayed {
+			if !results[j].Replayed && sameDecision(results[j].Transaction, d.results[i][j].Transaction) {
 				d.results[i][j].Replayed = false
 			}
 		}
 	}
+}
+
+// sameDecision tells whether two outcomes of one request are of the same attempt.
+func sameDecision(a, b *ledger.Transaction) bool {
+	return a != nil && b != nil && a.CreatedAt.Equal(b.CreatedAt) && a.Version == b.Version && a.Balance == b.Balance
 }
 
 // postings yields every posting of the batch.

@@ -245,17 +245,18 @@ const (
 // the first attempt where the store does not answer.
 func (e *Engine) resolve(ctx context.Context, writes []*write, first *decisions, unknown error) (*decisions, error) {
 	e.options.Logger.LogAttrs(ctx, slog.LevelWarn, "commit in doubt", slog.Any("error", unknown))
+	tried := []*decisions{first}
 	for n := range resolveAttempts {
 		time.Sleep(time.Duration(n) * resolvePause)
 		e.holders.clear() // which of the two states it shows is what is not known
 		d, _, err := e.attempt(ctx, writes)
 		if err == nil {
-			d.adopt(first)
+			for _, earlier := range tried {
+				d.adopt(earlier)
+			}
 			return d, nil
 		}
-		if first == nil {
-			first = d
-		}
+		tried = append(tried, d)
 	}
 	return nil, unknown
 }

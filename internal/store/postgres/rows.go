@@ -147,6 +147,8 @@ func scanEntry(row pgx.Row, e *ledger.Entry) error {
 
 func scanEntryRow(row pgx.Row, e *engine.EntryRow) error { return scanEntry(row, &e.Entry) }
 
+func scanRef(row pgx.Row, ref *ledger.WalletRef) error { return row.Scan(&ref.Account, &ref.Service) }
+
 func scanID(row pgx.Row, id *ledger.TransactionID) error { return row.Scan(blob(id[:])) }
 
 func scanRefund(row pgx.Row, r *engine.RefundRow) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,7 +48,7 @@ func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 			s.watch.succeeded()
 			return nil
 		}
-		if name := nameOf(err); name == ErrUnreachable || name == ErrReplica {
+		if name := nameOf(err); errors.Is(name, ErrUnreachable) || errors.Is(name, ErrReplica) {
 			// Another server may be taking over. One that hung and goes on knows
 			// nothing of it, so nothing more is read through connections to it.
 			s.reader.Reset()
@@ -152,7 +153,7 @@ type tx struct {
 
 // lockWallets locks in the order in which it gives the rows, which is that of
 // WalletRef: PostgreSQL locks a row after it was sorted, and names never change.
-const lockWallets = `SELECT 1 FROM wallets AS w
+const lockWallets = `SELECT w.account_id, w.service FROM wallets AS w
 	JOIN unnest($1::integer[], $2::text[]) AS wanted (account_id, service)
 		ON w.account_id = wanted.account_id AND w.service = wanted.service
 	ORDER BY w.account_id, w.service FOR UPDATE OF w`
@@ -170,7 +171,16 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 		}
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(lockWallets, accounts, services).Exec(ignore)
+	absent := make(map[ledger.WalletRef]bool)
+	batch.Queue(lockWallets, accounts, services).Query(func(rows pgx.Rows) error {
+		locked, err := collect(rows, scanRef)
+		if len(locked) < len(refs) {
+			for _, ref := range refs {
+				absent[ref] = !slices.Contains(locked, ref)
+			}
+		}
+		return err
+	})
 	var found []*ledger.Holder
 	batch.Queue(selectNamed, ids).Query(func(rows pgx.Rows) (err error) {
 		found, err = collectHolders(rows, &t.latest)
@@ -182,6 +192,8 @@ func (t *tx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.Acco
 	holders := make(map[ledger.AccountID]*ledger.Holder, len(found))
 	for _, holder := range found {
 		holders[holder.ID] = holder
+		// A wallet that was added since the locking is not locked.
+		holder.Wallets = slices.DeleteFunc(holder.Wallets, func(w ledger.Wallet) bool { return absent[w.WalletRef] })
 	}
 	return holders, nil
 }

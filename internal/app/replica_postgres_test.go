@@ -57,7 +57,7 @@ type node struct {
 func (n *node) charge() (status int, body string) {
 	n.Helper()
 	n.posted++
-	r, err := http.NewRequestWithContext(n.Context(), "POST", n.url+"/v1/transactions",
+	r, err := http.NewRequestWithContext(n.Context(), http.MethodPost, n.url+"/v1/transactions",
 		strings.NewReader(`{"type":"charge","account":7,"wallet":"sms","amount":"1"}`))
 	if err != nil {
 		n.Fatal(err)
@@ -73,7 +73,7 @@ func (n *node) charge() (status int, body string) {
 	if err != nil {
 		n.Fatal(err)
 	}
-	if reply.StatusCode == 503 && reply.Header.Get("Retry-After") == "" {
+	if reply.StatusCode == http.StatusServiceUnavailable && reply.Header.Get("Retry-After") == "" {
 		n.Error("there is no Retry-After")
 	}
 	return reply.StatusCode, string(text)

@@ -13,6 +13,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -263,7 +264,8 @@ func (s *Store) beginning(ctx context.Context) (string, error) {
 
 // limits are the time-outs of a write. Where the URL, the role or the database has
 // a shorter one, it stays.
-func (s *Store) limits(ctx context.Context) (text string, err error) {
+func (s *Store) limits(ctx context.Context) (string, error) {
+	var text strings.Builder
 	for _, limit := range []struct {
 		name string
 		ours time.Duration
@@ -278,9 +280,9 @@ func (s *Store) limits(ctx context.Context) (text string, err error) {
 		if ours := limit.ours.Milliseconds(); theirs == 0 || theirs > ours {
 			theirs = ours
 		}
-		text += fmt.Sprintf("; SET LOCAL %s = %d", limit.name, theirs)
+		fmt.Fprintf(&text, "; SET LOCAL %s = %d", limit.name, theirs)
 	}
-	return text, nil
+	return text.String(), nil
 }
 
 // Ping tells whether the server answers. Of a ledger that was opened to be

@@ -65,7 +65,7 @@ func limited(ctx context.Context) (context.Context, context.CancelFunc) {
 // when a server went down are lost too, and nobody has noticed yet.
 func reading[T any](s *Store, read func() (T, error)) (T, error) {
 	found, err := read()
-	if nameOf(err) == ErrUnreachable {
+	if errors.Is(nameOf(err), ErrUnreachable) {
 		_, connecting := errors.AsType[*pgconn.ConnectError](err)
 		if !connecting && !pgconn.Timeout(err) {
 			s.reader.Reset()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -79,9 +80,7 @@ func (s *Server) pool(file string, port int, settings map[string]string) (stop f
 		"\\*": fmt.Sprintf("host=127.0.0.1 port=%d", s.port), "listen_addr": "127.0.0.1", "listen_port": strconv.Itoa(port), "unix_socket_dir": "",
 		"auth_file": s.file(name("users.txt")), "logfile": s.file(name("log")), "pidfile": "", "server_tls_ca_file": s.file("ca.pem"),
 	}
-	for key, value := range settings {
-		all[key] = value
-	}
+	maps.Copy(all, settings)
 	for key, value := range all {
 		text = set(text, key, value)
 	}
@@ -98,12 +97,14 @@ func (s *Server) pool(file string, port int, settings map[string]string) (stop f
 	}
 	stop = func() error {
 		err := process.Process.Kill()
-		<-ended // which says that it was killed
-		return err
+		if ended := <-ended; ended == nil {
+			return errors.New("it had ended by itself")
+		}
+		return err // that it was killed is none
 	}
 	if err := listens(port, ended); err != nil {
-		said, _ := os.ReadFile(s.file(name("log"))) //nolint:errcheck // Then nothing is known of it.
-		return nil, fmt.Errorf("%w\n%s", err, said)
+		said, unread := os.ReadFile(s.file(name("log")))
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, said), unread)
 	}
 	return stop, nil
 }
@@ -122,7 +123,7 @@ func set(text []byte, key, value string) []byte {
 func listens(port int, ended <-chan error) error {
 	deadline := time.Now().Add(startTimeout)
 	for {
-		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return conn.Close()
 		}

@@ -91,6 +91,7 @@ func (s *Server) sign(name string, certificate, by *x509.Certificate, key, signe
 
 // write makes a file that the server alone may read, besides this process.
 func (s *Server) write(name string, text []byte) error {
+	//nolint:gosec // The names are those in this package.
 	if err := os.WriteFile(s.file(name), text, 0o600); err != nil || s.account == nil {
 		return err
 	}

@@ -65,7 +65,7 @@ var rooms = map[string]room{
 	},
 	"test/saldotest": {imports: []string{"api", "client", "internal/store/postgres/pgtest"}},
 	"test/mutate":    {},
-	"test/sim":       {imports: []string{"internal/engine", "internal/ledger", "internal/store/sqlite"}},
+	"test/sim":       {imports: []string{"internal/engine", "internal/ledger", "internal/store/"}, modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/"}},
 	"test/bench":     {imports: []string{"api", "client", "internal/"}, modules: []string{"github.com/jackc/pgx/v5"}},
 }
 

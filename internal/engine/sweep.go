@@ -17,8 +17,15 @@ const sweepPage = 500
 func (e *Engine) sweepLoop(ctx context.Context) {
 	ticker := time.NewTicker(e.options.SweepInterval)
 	defer ticker.Stop()
+	failing := false
 	for {
-		if _, err := e.Sweep(ctx); err != nil && ctx.Err() == nil {
+		_, err := e.Sweep(ctx)
+		switch {
+		case err == nil && failing:
+			failing = false
+			e.options.Logger.LogAttrs(ctx, slog.LevelInfo, "holds expire again")
+		case err != nil && ctx.Err() == nil && !failing: // once, for it is tried each second
+			failing = true
 			e.options.Logger.LogAttrs(ctx, slog.LevelError, "holds could not be expired", slog.Any("error", err))
 		}
 		select {

@@ -204,12 +204,12 @@ func TestInterrupted(t *testing.T) {
 	ways(t, func(t *testing.T, from, to books) {
 		w := newWorld(4)
 		w.found(t, from)
-		w.with(t, from, func(e *engine.Engine) { w.work(t, e, 50) })
+		w.with(t, from, func(e *engine.Engine) { w.work(t, e, 25) })
 		copied, stages := int64(0), map[copier.Stage]bool{}
 		for calls := 1; ; calls++ {
 			ctx, cancel := context.WithCancel(t.Context())
 			n := 0
-			report, err := run(t, ctx, from, to, copier.Options{Page: 5, Progress: func(p copier.Progress) {
+			report, err := run(t, ctx, from, to, copier.Options{Page: 10, Progress: func(p copier.Progress) {
 				if p.Stage == copier.Copying && p.Done < copied {
 					t.Errorf("it begins at %d after %d were copied", p.Done, copied)
 				}

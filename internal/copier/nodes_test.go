@@ -1,6 +1,7 @@
 package copier_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -120,4 +121,31 @@ func TestTakenOver(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	same(t, from, to)
+}
+
+// The same where the other one is at work just before this one begins.
+func TestTakenOverAtTheStart(t *testing.T) {
+	t.Parallel()
+	from, to := kinds["sqlite"](t), kinds["postgres"](t)
+	newWorld(16).found(t, from)
+	source := opened(t)(from.read(t.Context()))
+	defer source.Close()
+	late := lateTarget{to.openCopy(t), func() { mustCopy(t, from, to, 0) }}
+	defer late.Close()
+	if _, err := copier.Run(t.Context(), source, late, copier.Options{}); !errors.Is(err, copier.ErrTakenOver) {
+		t.Errorf("the error is %v", err)
+	}
+	mustCopy(t, from, to, 0)
+	same(t, from, to)
+}
+
+// lateTarget lets something happen before it begins.
+type lateTarget struct {
+	target
+	before func()
+}
+
+func (l lateTarget) Begin(ctx context.Context, source ledger.Hash) error {
+	l.before()
+	return l.target.Begin(ctx, source)
 }

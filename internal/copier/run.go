@@ -110,7 +110,15 @@ func (r *run) begin(ctx context.Context, from Snapshot) error {
 	if err := r.check(ctx, from); err != nil {
 		return err
 	}
-	return r.target.Begin(ctx, state.Source)
+	if err := r.target.Begin(ctx, state.Source); err != nil {
+		return err
+	}
+	// From here on nobody else writes the copy; until here somebody may have.
+	begun, err := r.target.State(ctx)
+	if err == nil && (begun == nil || begun.Transactions != state.Transactions) {
+		err = ErrTakenOver
+	}
+	return err
 }
 
 // check makes sure that the source has all of the copied history, and nothing

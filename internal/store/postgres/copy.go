@@ -32,10 +32,14 @@ var _ copier.Target = (*Copy)(nil)
 // Whether it is a copy shows when one begins. Errors: those of Create but ErrExists.
 func OpenCopy(ctx context.Context, url string) (*Copy, error) {
 	store, err := open(ctx, url, func(ctx context.Context, s *Store) error {
-		if err := s.checkTables(ctx); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
+		err := s.checkTables(ctx)
+		if err == nil {
+			err = s.checkCurrent(ctx)
 		}
-		return s.migrate(ctx)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrOlder) {
+			err = s.migrate(ctx)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

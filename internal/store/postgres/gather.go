@@ -11,9 +11,9 @@ import (
 type gather[K comparable, V any] struct {
 	query func(ctx context.Context, keys []K) (map[K]V, error)
 
-	mu    sync.Mutex
-	under int          // queries under way
-	next  *round[K, V] // what gathers meanwhile; nil while nobody waits
+	mu   sync.Mutex
+	busy bool         // a query is under way; with several at once, each had fewer keys
+	next *round[K, V] // what gathers meanwhile; nil while nobody waits
 }
 
 // round is one query, and those who wait for it.
@@ -24,11 +24,6 @@ type round[K comparable, V any] struct {
 	err   error
 }
 
-// queriesAtOnce is how many queries of one kind are under way. With two, the
-// server works on one while the rows of the other are taken apart; with more,
-// each has fewer keys.
-const queriesAtOnce = 2
-
 // load reads the value of a key; there is none where it gives false. A caller
 // that goes away leaves its query to the others.
 func (g *gather[K, V]) load(ctx context.Context, key K) (value V, ok bool, err error) {
@@ -38,9 +33,8 @@ func (g *gather[K, V]) load(ctx context.Context, key K) (value V, ok bool, err e
 	}
 	r := g.next
 	r.keys = append(r.keys, key)
-	if g.under < queriesAtOnce {
-		g.under++
-		g.next = nil
+	if !g.busy {
+		g.busy, g.next = true, nil
 		go g.run(r)
 	}
 	g.mu.Unlock()
@@ -62,10 +56,8 @@ func (g *gather[K, V]) run(r *round[K, V]) {
 		cancel()
 		close(r.done)
 		g.mu.Lock()
-		if r = g.next; r == nil {
-			g.under--
-		}
-		g.next = nil
+		r, g.next = g.next, nil
+		g.busy = r != nil
 		g.mu.Unlock()
 	}
 }

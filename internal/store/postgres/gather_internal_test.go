@@ -51,32 +51,28 @@ func TestGatherIsNeverStale(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		for i := range queriesAtOnce {
-			load(i, int64(i+1), true)
-		}
+		load(0, 1, true)
 		// All of these are one query, the next one.
-		next := int64(queriesAtOnce + 1)
-		load(0, next, true)
-		load(7, next, true)
-		load(7, next, true)
+		load(0, 2, true)
+		load(7, 2, true)
+		load(7, 2, true)
 		load(-1, 0, false)
-		if began := s.began.Load(); began != queriesAtOnce {
+		if began := s.began.Load(); began != 1 {
 			t.Fatalf("%d queries began", began)
 		}
-		// They end one after the other, and each makes room for one that waits.
 		s.let <- nil
 		synctest.Wait()
-		load(8, next+1, true)
-		for range 3 {
+		load(8, 3, true)
+		for range 2 {
 			s.let <- nil
 			synctest.Wait()
 		}
 		group.Wait()
-		if want := []int{0, 7, 7, -1}; !slices.Equal(s.queries[queriesAtOnce], want) {
-			t.Errorf("the query was about %v", s.queries[queriesAtOnce])
+		if want := []int{0, 7, 7, -1}; !slices.Equal(s.queries[1], want) {
+			t.Errorf("the second query was about %v", s.queries[1])
 		}
-		if g.under != 0 || g.next != nil {
-			t.Errorf("%d queries are under way", g.under)
+		if g.busy || g.next != nil {
+			t.Error("a query is still under way")
 		}
 	})
 }
@@ -99,21 +95,17 @@ func TestGatherFailures(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		for i := range queriesAtOnce {
-			load(t.Context(), i, errDisk)
-		}
+		load(t.Context(), 1, errDisk)
 		load(ctx, 10, context.Canceled)
 		load(t.Context(), 11, nil)
 		cancel()
 		synctest.Wait()
-		for range queriesAtOnce {
-			s.let <- errDisk
-			synctest.Wait()
-		}
+		s.let <- errDisk
+		synctest.Wait()
 		s.let <- nil
 		group.Wait()
 		synctest.Wait()
-		if len(s.queries) != queriesAtOnce+1 {
+		if len(s.queries) != 2 {
 			t.Errorf("%d queries", len(s.queries))
 		}
 	})

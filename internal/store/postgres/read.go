@@ -15,14 +15,16 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
-// byDigest selects from the keys with one of an array of distinct digests. See oneByOne.
+// byDigest selects from the keys with one of an array of distinct digests. See
+// oneByOne. A plan for an array of known length looks cheaper than one for all
+// arrays, and would be made again each time; the inner SELECT hides the length.
 func byDigest(columns, inner string) string {
-	return "SELECT " + columns + ` FROM unnest($1::bytea[]) AS wanted (this)
+	return "SELECT " + columns + ` FROM unnest((SELECT $1::bytea[])) AS wanted (this)
 		CROSS JOIN LATERAL (SELECT ` + inner + " FROM keys WHERE keys.digest = wanted.this OFFSET 0) AS found"
 }
 
 var (
-	selectNamed    = oneByOne("unnest($1::integer[]) AS wanted (id)")
+	selectNamed    = oneByOne("unnest((SELECT $1::integer[])) AS wanted (id)")
 	selectByOwner  = oneByOne("(" + byDigest("DISTINCT found.id", "account_id AS id") + ") AS wanted")
 	selectByDigest = byDigest(strings.Replace(keyColumns, "coalesce(account_id, 0)", "owner", 1),
 		strings.Replace(keyColumns, "0)", "0) AS owner", 1))

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,34 +56,49 @@ func oneByOne(wanted string) string {
 func collectHolders(rows pgx.Rows, latest *time.Time) ([]*ledger.Holder, error) {
 	defer rows.Close()
 	var holders []*ledger.Holder
+	var last []byte // the id of the account before, as it came
 	for rows.Next() {
-		var a ledger.Account
-		var w ledger.Wallet
-		var metadata, chargeOn string
-		var created int64
-		entered, err := scanWallet(rows, &w, (*int32)(&a.ID), &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn,
-			&created, &w.Service)
+		if id := rows.RawValues()[0]; !bytes.Equal(id, last) || last == nil {
+			holder := &ledger.Holder{}
+			if err := scanAccount(rows, &holder.Account); err != nil {
+				return nil, err
+			}
+			holders, last = append(holders, holder), bytes.Clone(id)
+		}
+		holder := holders[len(holders)-1]
+		w := ledger.Wallet{WalletRef: ledger.WalletRef{Account: holder.ID}}
+		entered, err := scanWallet(rows, &w, append(make([]any, accountWidth, accountWidth+16), &w.Service)...)
 		if err != nil {
 			return nil, err
 		}
 		if entered.After(*latest) {
 			*latest = entered
 		}
-		if len(holders) == 0 || holders[len(holders)-1].ID != a.ID {
-			a.CreatedAt = fromMicro(created)
-			if a.Metadata, err = decodeMetadata(metadata); err != nil {
-				return nil, err
-			}
-			for state := range strings.FieldsSeq(chargeOn) {
-				a.ChargeOn = append(a.ChargeOn, ledger.DeliveryState(state))
-			}
-			holders = append(holders, &ledger.Holder{Account: a})
-		}
-		w.Account = a.ID
-		holder := holders[len(holders)-1]
 		holder.Wallets = append(holder.Wallets, w)
 	}
 	return holders, rows.Err()
+}
+
+// The columns of selectHolders: those of an account, and those of a wallet.
+const accountWidth, walletWidth = 9, 15
+
+// scanAccount reads the account of a row of selectHolders, and leaves out the
+// wallet: nil stands for a column that is not read.
+func scanAccount(row pgx.Row, a *ledger.Account) error {
+	var metadata, chargeOn string
+	var created int64
+	err := row.Scan(append([]any{
+		(*int32)(&a.ID), &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn, &created,
+	}, make([]any, walletWidth)...)...)
+	if err != nil {
+		return err
+	}
+	a.CreatedAt = fromMicro(created)
+	for state := range strings.FieldsSeq(chargeOn) {
+		a.ChargeOn = append(a.ChargeOn, ledger.DeliveryState(state))
+	}
+	a.Metadata, err = decodeMetadata(metadata)
+	return err
 }
 
 // amount lets pgx scan into what an amount is made of: for a named type it asks

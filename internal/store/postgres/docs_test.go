@@ -29,7 +29,7 @@ func TestDocs(t *testing.T) {
 	}
 	database := pgtest.NewDatabase(t)
 	opened(t)(postgres.Create(t.Context(), database))
-	block := regexp.MustCompile("(?s)<!-- test: monitoring -->\n```sql\n(.*?)```").FindStringSubmatch(string(text))
+	block := regexp.MustCompile("(?s)<!-- queries: monitoring -->\n```sql\n(.*?)```").FindStringSubmatch(string(text))
 	if block == nil || strings.Count(block[1], ";") < 5 {
 		t.Fatal("there are no queries")
 	}

@@ -298,7 +298,7 @@ var (
 // leftUnknown is a fault after which the store does not take a write for as long
 // as the engine tries to find out what became of it.
 func leftUnknown(fault func(func() error) error) []func(func() error) error {
-	return []func(func() error) error{fault, refused, refused, refused}
+	return []func(func() error) error{fault, refused, refused, refused, refused, refused}
 }
 
 // recorder keeps what every write appended, by idempotency keys; a change appears as "change".

@@ -234,10 +234,11 @@ func (e *Engine) attempt(ctx context.Context, writes []*write) (d *decisions, re
 }
 
 // How often, and after which pause, a write is attempted again of which it is
-// not known whether it was committed. All that waits behind it waits as long.
+// not known whether it was committed: for two seconds, in which a database that
+// crashed is back. All that waits behind it waits as long.
 const (
-	resolveAttempts = 3
-	resolvePause    = 100 * time.Millisecond
+	resolveAttempts = 5
+	resolvePause    = 200 * time.Millisecond
 )
 
 // resolve finds out whether a write was committed, by making it again: where it

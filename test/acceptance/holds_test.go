@@ -23,8 +23,8 @@ func (r *rest) testHolds(t *testing.T) {
 	r.walk(t, []step{
 		{"holder", "POST", "/v1/holds#short", `{"account":21,"wallet":"voip","amount":"0","expires_in":1}`, 400, "invalid_request"},
 		{"operator", "POST", "/v1/transactions#voice", `{"account":21,"wallet":"voip","type":"topup","amount":"5"}`, 201, `"posted"`},
-		{"holder", "POST", "/v1/holds#short", `{"account":21,"wallet":"voip","amount":"2","expires_in":1,"reference":"call-1"}`, 201, `"held":"2"`},
 		{"operator", "POST", "/v1/holds#st-old", `{"account":23,"wallet":"sms","amount":"1","expires_in":1,"reference":"st-old"}`, 201, `"held":"1"`},
+		{"holder", "POST", "/v1/holds#short", `{"account":21,"wallet":"voip","amount":"2","expires_in":1,"reference":"call-1"}`, 201, `"held":"2"`},
 	})
 	t.Run("life", r.testHoldLife)
 	t.Run("bodies", r.testHoldBodies)

@@ -625,7 +625,7 @@ func (r *rest) testService(t *testing.T) {
 			t.Errorf("there is no %s in\n%s", series, metrics)
 		}
 	}
-	for _, word := range []string{saldotest.Secret, "1042", "Lotus"} {
+	for _, word := range []string{saldotest.Secret, `"1042"`, "Lotus"} {
 		if strings.Contains(metrics, word) {
 			t.Errorf("the metrics have %s", word)
 		}

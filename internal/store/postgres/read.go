@@ -15,19 +15,18 @@ import (
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
-// byDigest selects from the keys with one of an array of distinct digests. See
-// oneByOne. A plan for an array of known length looks cheaper than one for all
-// arrays, and would be made again each time; the inner SELECT hides the length.
-func byDigest(columns, inner string) string {
-	return "SELECT " + columns + ` FROM unnest((SELECT $1::bytea[])) AS wanted (this)
-		CROSS JOIN LATERAL (SELECT ` + inner + " FROM keys WHERE keys.digest = wanted.this OFFSET 0) AS found"
-}
-
 var (
-	selectNamed    = oneByOne("unnest((SELECT $1::integer[])) AS wanted (id)")
-	selectByOwner  = oneByOne("(" + byDigest("DISTINCT found.id", "account_id AS id") + ") AS wanted")
-	selectByDigest = byDigest(strings.Replace(keyColumns, "coalesce(account_id, 0)", "owner", 1),
-		strings.Replace(keyColumns, "0)", "0) AS owner", 1))
+	selectNamed = "SELECT " + holderColumns + " FROM unnest((SELECT $1::integer[])) AS wanted (id) " +
+		eachAccount("JOIN", "wanted.id") + " ORDER BY a.id, w.service"
+
+	// selectIdentities reads keys by an array of distinct digests, and along with
+	// each the account that it belongs to, as selectHolders does; NULL is what
+	// there is of it for a key of the operator.
+	selectIdentities = "SELECT " + of("found", strings.Replace(keyColumns, "coalesce(account_id, 0)", "owner", 1)) + ", " + holderColumns + `
+		FROM unnest((SELECT $1::bytea[])) AS wanted (this)
+		JOIN LATERAL (SELECT ` + strings.Replace(keyColumns, "account_id, 0)", "account_id, 0) AS owner", 1) + `
+			FROM keys WHERE keys.digest = wanted.this OFFSET 0) AS found ON true ` +
+		eachAccount("LEFT JOIN", "found.owner") + " ORDER BY found.id, w.service"
 	selectPage = selectHolders + ` WHERE a.id IN (SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2)
 		ORDER BY a.id, w.service`
 )
@@ -134,12 +133,6 @@ func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) 
 	return found, s.told(err)
 }
 
-// identity is a key with the account that it belongs to, nil for the operator's.
-type identity struct {
-	key    *ledger.Key
-	holder *ledger.Holder
-}
-
 // KeyByDigest finds a key by its digest, and its account, in one query with
 // others that are asked for at the same time.
 func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Key, *ledger.Holder, error) {
@@ -152,27 +145,11 @@ func (s *Store) KeyByDigest(ctx context.Context, digest ledger.Hash) (*ledger.Ke
 
 func (s *Store) readIdentities(ctx context.Context, digests []ledger.Hash) (map[ledger.Hash]identity, error) {
 	slices.SortFunc(digests, func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) })
-	wanted := column(slices.Compact(digests), func(digest *ledger.Hash) []byte { return digest[:] })
-	var keys []*ledger.Key
-	holders := make(map[ledger.AccountID]*ledger.Holder, len(wanted))
-	batch := &pgx.Batch{} // sent, and answered, as one
-	batch.Queue(selectByDigest, wanted).Query(func(rows pgx.Rows) (err error) {
-		keys, err = collect(rows, scanNew(scanKey))
-		return err
-	})
-	batch.Queue(selectByOwner, wanted).Query(func(rows pgx.Rows) error {
-		found, err := collectHolders(rows, new(time.Time))
-		for _, holder := range found {
-			holders[holder.ID] = holder
-		}
-		return err
-	})
-	err := s.reader.SendBatch(ctx, batch).Close()
-	identities := make(map[ledger.Hash]identity, len(keys))
-	for _, key := range keys {
-		identities[key.Digest] = identity{key, holders[key.Account]}
+	rows, err := s.reader.Query(ctx, selectIdentities, column(slices.Compact(digests), func(digest *ledger.Hash) []byte { return digest[:] }))
+	if err != nil {
+		return nil, err
 	}
-	return identities, err
+	return collectIdentities(rows)
 }
 
 // Keys lists an owner's keys with an id above after, in order.

@@ -34,21 +34,48 @@ func of(table, columns string) string {
 	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
 }
 
+// holderColumns are those of an account, and of one of its wallets.
+var holderColumns = `a.id, a.name, a.currency, a.status, coalesce(a.external_reference, ''), a.metadata, a.time_zone, a.charge_on,
+	a.created_at, w.service, ` + of("w", walletColumns)
+
+// How many there are, in holderColumns and in keyColumns.
+const accountWidth, walletWidth, keyWidth = 9, 15, 14
+
 // selectHolders reads accounts with their wallets, a row for each wallet: in one
 // statement, so that they are of one state of the ledger. Every account has wallets.
-var selectHolders = `SELECT a.id, a.name, a.currency, a.status, coalesce(a.external_reference, ''), a.metadata, a.time_zone, a.charge_on,
-	a.created_at, w.service, ` + of("w", walletColumns) + `
-	FROM accounts AS a JOIN wallets AS w ON w.account_id = a.id`
+var selectHolders = "SELECT " + holderColumns + " FROM accounts AS a JOIN wallets AS w ON w.account_id = a.id"
 
-// oneByOne is selectHolders for the accounts of a table of distinct ids. OFFSET 0
-// keeps PostgreSQL from anything but looking each of them up by its index: in a
-// small ledger it would rather read all wallets, which takes longer than it thinks.
-func oneByOne(wanted string) string {
-	return strings.Replace(selectHolders, "accounts AS a JOIN wallets AS w ON w.account_id = a.id", wanted+`
-		CROSS JOIN LATERAL (SELECT id, name, currency, status, external_reference, metadata, time_zone, charge_on, created_at
-			FROM accounts WHERE accounts.id = wanted.id OFFSET 0) AS a
-		CROSS JOIN LATERAL (SELECT service, `+walletColumns+` FROM wallets WHERE wallets.account_id = a.id OFFSET 0) AS w
-		ORDER BY a.id, w.service`, 1)
+// eachAccount joins accounts by id, with their wallets. OFFSET 0 keeps PostgreSQL
+// from anything but looking each of them up by its index: in a small ledger it
+// would rather read all wallets, which takes longer than it thinks. And it would
+// make a new plan each time for the length of the array that the ids come from,
+// so that stands in a SELECT of its own, which hides the length.
+func eachAccount(join, id string) string {
+	return join + ` LATERAL (SELECT id, name, currency, status, external_reference, metadata, time_zone, charge_on, created_at
+			FROM accounts WHERE accounts.id = ` + id + " OFFSET 0) AS a ON true " +
+		join + " LATERAL (SELECT service, " + walletColumns + " FROM wallets WHERE wallets.account_id = a.id OFFSET 0) AS w ON true"
+}
+
+// some is a row of which only some columns are read: nil stands for one that is not.
+type some struct {
+	pgx.Row
+	before, after int // columns that are left out
+}
+
+func (s some) Scan(dest ...any) error {
+	all := make([]any, s.before, s.before+len(dest)+s.after)
+	return s.Row.Scan(append(append(all, dest...), make([]any, s.after)...)...)
+}
+
+// changed tells whether a row begins something new: its first column is not that
+// of the row before, which last holds.
+func changed(rows pgx.Rows, last *[]byte) bool {
+	id := rows.RawValues()[0]
+	if *last != nil && bytes.Equal(id, *last) {
+		return false
+	}
+	*last = bytes.Clone(id)
+	return true
 }
 
 // collectHolders reads the rows of selectHolders. latest is moved on to the time
@@ -56,40 +83,66 @@ func oneByOne(wanted string) string {
 func collectHolders(rows pgx.Rows, latest *time.Time) ([]*ledger.Holder, error) {
 	defer rows.Close()
 	var holders []*ledger.Holder
-	var last []byte // the id of the account before, as it came
+	var last []byte
 	for rows.Next() {
-		if id := rows.RawValues()[0]; !bytes.Equal(id, last) || last == nil {
-			holder := &ledger.Holder{}
-			if err := scanAccount(rows, &holder.Account); err != nil {
+		if changed(rows, &last) {
+			holders = append(holders, new(ledger.Holder))
+			if err := scanAccount(some{rows, 0, walletWidth}, &holders[len(holders)-1].Account); err != nil {
 				return nil, err
 			}
-			holders, last = append(holders, holder), bytes.Clone(id)
 		}
-		holder := holders[len(holders)-1]
-		w := ledger.Wallet{WalletRef: ledger.WalletRef{Account: holder.ID}}
-		entered, err := scanWallet(rows, &w, append(make([]any, accountWidth, accountWidth+16), &w.Service)...)
+		entered, err := addWallet(some{rows, accountWidth, 0}, holders[len(holders)-1])
 		if err != nil {
 			return nil, err
 		}
 		if entered.After(*latest) {
 			*latest = entered
 		}
-		holder.Wallets = append(holder.Wallets, w)
 	}
 	return holders, rows.Err()
 }
 
-// The columns of selectHolders: those of an account, and those of a wallet.
-const accountWidth, walletWidth = 9, 15
+// identity is a key with the account that it belongs to, nil for the operator's.
+type identity struct {
+	key    *ledger.Key
+	holder *ledger.Holder
+}
 
-// scanAccount reads the account of a row of selectHolders, and leaves out the
-// wallet: nil stands for a column that is not read.
+// collectIdentities reads the rows of selectIdentities.
+func collectIdentities(rows pgx.Rows) (map[ledger.Hash]identity, error) {
+	defer rows.Close()
+	found := make(map[ledger.Hash]identity)
+	var current identity
+	var last []byte
+	for rows.Next() {
+		if changed(rows, &last) {
+			current = identity{key: new(ledger.Key)}
+			if err := scanKey(some{rows, 0, accountWidth + walletWidth}, current.key); err != nil {
+				return nil, err
+			}
+			if current.key.Account != ledger.Operator {
+				current.holder = new(ledger.Holder)
+				if err := scanAccount(some{rows, keyWidth, walletWidth}, &current.holder.Account); err != nil {
+					return nil, err
+				}
+			}
+			found[current.key.Digest] = current
+		}
+		if current.holder == nil {
+			continue
+		}
+		if _, err := addWallet(some{rows, keyWidth + accountWidth, 0}, current.holder); err != nil {
+			return nil, err
+		}
+	}
+	return found, rows.Err()
+}
+
+// scanAccount reads the account of holderColumns.
 func scanAccount(row pgx.Row, a *ledger.Account) error {
 	var metadata, chargeOn string
 	var created int64
-	err := row.Scan(append([]any{
-		(*int32)(&a.ID), &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn, &created,
-	}, make([]any, walletWidth)...)...)
+	err := row.Scan((*int32)(&a.ID), &a.Name, &a.Currency, &a.Status, &a.ExternalReference, &metadata, &a.TimeZone, &chargeOn, &created)
 	if err != nil {
 		return err
 	}
@@ -99,6 +152,14 @@ func scanAccount(row pgx.Row, a *ledger.Account) error {
 	}
 	a.Metadata, err = decodeMetadata(metadata)
 	return err
+}
+
+// addWallet reads the wallet of holderColumns, and gives the time of its last entry.
+func addWallet(row pgx.Row, holder *ledger.Holder) (time.Time, error) {
+	w := ledger.Wallet{WalletRef: ledger.WalletRef{Account: holder.ID}}
+	entered, err := scanWallet(row, &w, &w.Service)
+	holder.Wallets = append(holder.Wallets, w)
+	return entered, err
 }
 
 // amount lets pgx scan into what an amount is made of: for a named type it asks

@@ -1,0 +1,147 @@
+package provider
+
+import (
+	"encoding/json"
+	"errors"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// decimals is what ParseAmount reads, as long as it is within the bounds.
+var decimals = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+func rat(t interface{ Fatalf(string, ...any) }, text string) *big.Rat {
+	value, ok := new(big.Rat).SetString(text)
+	if !ok {
+		t.Fatalf("math/big does not read %q", text)
+	}
+	return value
+}
+
+// TestAmountsAreExact: whatever the digits and the notation, the amount is the
+// very number, and its text is the same number again.
+func TestAmountsAreExact(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SampledFrom([]string{"", "-"}).Draw(t, "sign") + rapid.StringMatching(`(0|[1-9][0-9]{0,28})`).Draw(t, "whole")
+		if fraction := rapid.StringMatching(`[0-9]{0,20}`).Draw(t, "fraction"); fraction != "" {
+			text += "." + fraction
+		}
+		if rapid.Bool().Draw(t, "scientific") {
+			text += rapid.SampledFrom([]string{"e", "E", "e+", "E-"}).Draw(t, "e") + strconv.Itoa(rapid.IntRange(0, 20).Draw(t, "exponent"))
+		}
+		want := rat(t, text)
+		amount, err := ParseAmount(text)
+		if err != nil || amount.Rat().Cmp(want) != 0 {
+			t.Fatalf("%s is read as %s, %v", text, amount, err)
+		}
+		if rat(t, amount.String()).Cmp(want) != 0 {
+			t.Fatalf("%s is written as %s", text, amount)
+		}
+		for _, document := range []string{text, `"` + text + `"`, `" ` + text + `\n"`} {
+			var read Amount
+			if err := json.Unmarshal([]byte(document), &read); err != nil || !read.Valid || read.Value.Rat().Cmp(want) != 0 {
+				t.Fatalf("%s in JSON is read as %+v, %v", document, read, err)
+			}
+		}
+	})
+}
+
+func TestParseAmount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"0": "0", "-0.0": "0", "-18.383": "-18.383", "36693": "36693", "1.26743233E+15": "1267432330000000", "+7": "7", ".5": "0.5", "5.": "5",
+		" 12.50\r\n": "12.5", "0.1": "0.1", "9007199254740993": "9007199254740993", "1e-40": "0." + strings.Repeat("0", 39) + "1",
+		"1e40": "1" + strings.Repeat("0", 40), strings.Repeat("9", 64): strings.Repeat("9", 64),
+	} {
+		if got, err := ParseAmount(text); err != nil || got.String() != want {
+			t.Errorf("%q is %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", " ", "\n", "NaN", "nan", "Infinity", "-Inf", "0x10", "0b1", "1_000", "1,000", "1 000", "1.2.3", "--1", "+-1", "-", "+", ".", "-.", ".-5", ".+5", "1-", "1+1",
+		"e", "e5", "1e", "1e+", "1e5.5", "1e5e5", "1/2", "½", "٣", "\u22125", "5\u00a0000", "$5", "5 USD", "true", "null", "\x005",
+		"1E+999999999", "1E-999999999", "-1e+2147483648", "1e99999999999999999999", "1e41", "1e-41", strings.Repeat("9", 65),
+	} {
+		if got, err := ParseAmount(text); !errors.Is(err, ErrNotAmount) || !got.IsZero() {
+			t.Errorf("%q is %s, %v", text, got, err)
+		}
+	}
+}
+
+func TestAmountInJSON(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]string{
+		`{}`: "", `{"a":null}`: "", `{"a":0}`: "0", `{"a":"0"}`: "0", `{"a":-0.10}`: "-0.1", `{"a":"\u0031.5\n"}`: "1.5", `{"a":1,"a":null}`: "",
+	} {
+		var reply struct{ A Amount }
+		err := json.Unmarshal([]byte(document), &reply)
+		got := ""
+		if pointer := reply.A.Pointer(); pointer != nil {
+			got = pointer.String()
+		}
+		if err != nil || got != want || reply.A.Valid != (want != "") {
+			t.Errorf("%s: %q, %v, want %q", document, got, err, want)
+		}
+	}
+	for _, document := range []string{`true`, `[]`, `[1]`, `{}`, `""`, `" "`, `"null"`, `"NaN"`, `"0x1"`, `1E+999999999`, `"1E+999999999"`, `"1 2"`} {
+		read := Amount{Valid: true}
+		if err := json.Unmarshal([]byte(document), &read); err == nil || read.Valid || read.Pointer() != nil {
+			t.Errorf("%s: %+v, %v", document, read, err)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]Text{
+		`null`: "", `""`: "", `"100"`: "100", `100`: "100", `-22`: "-22", `1.50`: "1.50", `12345678901234567890123`: "12345678901234567890123", `"\u0061"`: "a",
+	} {
+		text := Text("before")
+		if err := json.Unmarshal([]byte(document), &text); err != nil || text != want {
+			t.Errorf("%s: %q, %v", document, text, err)
+		}
+	}
+	for _, document := range []string{`true`, `[]`, `{}`, `["a"]`} {
+		var text Text
+		if err := json.Unmarshal([]byte(document), &text); err == nil {
+			t.Errorf("%s: %q", document, text)
+		}
+	}
+}
+
+// FuzzParseAmount: what is read is the number that math/big reads, and short in
+// writing; what is refused is no decimal number, or out of bounds.
+func FuzzParseAmount(f *testing.F) {
+	for _, text := range []string{"-18.383", "1.26743233E+15", " 7\n", ".5", "5.", ".-5", "1E+999999999", "NaN", "0x1p4", "1_0", "0e41", "−5", "00012", "1e-40"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		amount, err := ParseAmount(text)
+		text = strings.TrimSpace(text)
+		if err == nil {
+			if rat(t, text).Cmp(amount.Rat()) != 0 || len(amount.String()) > maxDigits+maxExponent+3 {
+				t.Errorf("%q is read as %s", text, amount)
+			}
+			return
+		}
+		if !decimals.MatchString(text) || len(text) > maxDigits {
+			return
+		}
+		mantissa, power, _ := strings.Cut(strings.ToLower(text), "e")
+		_, fraction, _ := strings.Cut(mantissa, ".")
+		exponent, _ := new(big.Int).SetString("0"+strings.TrimLeft(power, "+-"), 10)
+		if strings.HasPrefix(power, "-") {
+			exponent.Neg(exponent)
+		}
+		exponent.Sub(exponent, big.NewInt(int64(len(fraction))))
+		if exponent.CmpAbs(big.NewInt(maxExponent)) <= 0 {
+			t.Errorf("%q is refused", text)
+		}
+	})
+}

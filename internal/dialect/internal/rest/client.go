@@ -1,0 +1,149 @@
+// Package rest is what the clients of the providers do alike: put one question,
+// decode the reply, and keep secrets out of what is told of a failure. It knows
+// no provider.
+package rest
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/saldo-ledger/saldo/internal/provider"
+)
+
+// What is quoted of a provider's words, in bytes.
+const (
+	maxCode    = 64
+	maxMessage = 256
+)
+
+// ErrCredential says that a credential cannot be sent. It is never repeated.
+var ErrCredential = errors.New("a credential cannot be used")
+
+// Credential is what a provider knows its customer by, with a name for the operator.
+type Credential struct{ Name, Value string }
+
+// Question is what a Client asks, again and again.
+type Question struct {
+	Request     provider.Request
+	Credentials []Credential
+	// Decode says what a reply means. Its errors are *provider.Error, with the
+	// provider's code and message as they came: the Client bounds and cleans them.
+	Decode func(*provider.Reply) (*provider.Balance, error)
+}
+
+// Client asks one provider, with one set of credentials.
+type Client struct {
+	asker    *provider.Asker
+	question Question
+	hide     *strings.Replacer
+}
+
+// New makes a Client, with the provider's own base URL where the options name none.
+func New(options provider.Options, baseURL string, question *Question) (*Client, error) {
+	for _, credential := range question.Credentials {
+		if err := credential.check(); err != nil {
+			return nil, err
+		}
+	}
+	if options.BaseURL == "" {
+		options.BaseURL = baseURL
+	}
+	asker, err := provider.NewAsker(options)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{asker: asker, question: *question, hide: question.hide()}, nil
+}
+
+func (c Credential) check() error {
+	switch {
+	case c.Value == "":
+		return fmt.Errorf("%w: the %s is missing", ErrCredential, c.Name)
+	case strings.ContainsFunc(c.Value, unicode.IsControl):
+		return fmt.Errorf("%w: the %s has a control character in it; is there a line break at its end?", ErrCredential, c.Name)
+	}
+	return nil
+}
+
+// hide makes what takes the credentials out of a text. Some providers repeat in
+// an error what they were sent, and not always in the form in which it was sent.
+func (q *Question) hide() *strings.Replacer {
+	var secrets []string
+	for _, c := range q.Credentials {
+		secrets = append(secrets, c.Value, url.QueryEscape(c.Value), url.PathEscape(c.Value))
+	}
+	for _, value := range q.Request.Header["Authorization"] {
+		_, parameter, _ := strings.Cut(value, " ")
+		secrets = append(secrets, parameter)
+	}
+	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
+	// The replacer takes the first that fits, so the longer ones come first.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, secret := range slices.Compact(secrets) {
+		pairs = append(pairs, secret, "[hidden]")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// Balance asks the provider. Its errors are *provider.Error.
+func (c *Client) Balance(ctx context.Context) (*provider.Balance, error) {
+	var balance *provider.Balance
+	err := c.asker.Ask(ctx, &c.question.Request, func(reply *provider.Reply) error {
+		answer, err := c.question.Decode(reply)
+		if err != nil {
+			return c.clean(err)
+		}
+		balance = answer
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return balance, nil
+}
+
+// Close closes the connections that are kept for the next question.
+func (c *Client) Close() { c.asker.Close() }
+
+// Format prints a Client without what it asks, in which the credentials are.
+func (*Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "a client of a provider") }
+
+// clean makes a failure fit to be told: without secrets, printable and bounded.
+// Secrets go first, so that no part of one is left where a text is cut off.
+func (c *Client) clean(err error) error {
+	failure, ok := errors.AsType[*provider.Error](err)
+	if !ok {
+		failure = provider.Errorf(provider.Malformed, "%v", err)
+	}
+	failure.Code = Plain(c.hide.Replace(failure.Code), maxCode)
+	failure.Message = Plain(c.hide.Replace(failure.Message), maxMessage)
+	return failure
+}
+
+// Plain is a text on one line of at most limit bytes, without what a terminal
+// or a log would take for a command.
+func Plain(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(text, "?"))
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
+}
+
+// Basic is the value of the header Authorization for HTTP Basic.
+func Basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}

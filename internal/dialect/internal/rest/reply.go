@@ -1,0 +1,73 @@
+package rest
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/saldo-ledger/saldo/internal/provider"
+)
+
+// Decode reads the JSON of a reply. Where it is not what the provider is known
+// to send, such as a page of HTML, only HTTP is left to say what happened.
+func Decode(reply *provider.Reply, into any) error {
+	if err := json.Unmarshal(reply.Body, into); err != nil {
+		return NoReply(reply)
+	}
+	return nil
+}
+
+// NoReply is the failure of a reply that is not the provider's.
+func NoReply(reply *provider.Reply) *provider.Error {
+	status := provider.Malformed
+	switch {
+	case reply.Status == http.StatusUnauthorized:
+		status = provider.Unauthorized
+	case reply.Status == http.StatusTooManyRequests:
+		status = provider.RateLimited
+	case reply.Status >= http.StatusInternalServerError:
+		status = provider.ProviderError
+	}
+	return provider.Errorf(status, "HTTP status %d, with a body that is no reply of this provider's", reply.Status)
+}
+
+// Failure is what a provider said with a code of its own. A code that is not in
+// the table means what HTTP says, where that is plain, or else that the provider failed.
+func Failure(codes map[string]provider.Status, reply *provider.Reply, code, message string) *provider.Error {
+	status, known := codes[code]
+	if !known {
+		status = ByHTTP(reply.Status)
+	}
+	return &provider.Error{Status: status, Code: code, Message: message}
+}
+
+// ByHTTP is what a failure means of which only the HTTP status is known.
+func ByHTTP(status int) provider.Status {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return provider.Unauthorized
+	case http.StatusTooManyRequests:
+		return provider.RateLimited
+	}
+	return provider.ProviderError
+}
+
+// OK tells whether HTTP says that a request succeeded.
+func OK(reply *provider.Reply) bool { return reply.Status >= 200 && reply.Status < 300 }
+
+// Missing is the failure of a reply without a member that it must have.
+func Missing(name string) *provider.Error {
+	return provider.Errorf(provider.Malformed, "the reply has no %s", name)
+}
+
+// Currency reads a currency of a reply: an ISO 4217 code, or "" where there is none.
+func Currency(text string) (code string, source provider.CurrencySource, err error) {
+	code = strings.ToUpper(strings.TrimSpace(text))
+	switch {
+	case code == "":
+		return "", "", nil
+	case len(code) != 3 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "":
+		return "", "", provider.Errorf(provider.Malformed, "the currency %q is none of ISO 4217", text)
+	}
+	return code, provider.FromReply, nil
+}

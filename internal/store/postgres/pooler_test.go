@@ -49,7 +49,9 @@ func TestStoreBehindPooler(t *testing.T) {
 			},
 			Exec: func(statement string) error { return pgtest.Exec(context.Background(), direct, statement) },
 		}
-	}, "engine: against a model")
+	}, "engine: against a model",
+		// Long readings, that are nothing else behind a pooler.
+		"engine: usage against a model", "engine: statements", "engine: rows of statements", "usage adds up", "a snapshot pages in order")
 }
 
 // Nodes that share two connections of the server, each for one transaction at a

@@ -46,8 +46,8 @@ var rooms = map[string]room{
 	"internal/provider":                 {modules: []string{"github.com/shopspring/decimal"}},
 	"internal/checkpoint":               {imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile"}},
 	"internal/dialect/internal/message": {},
-	"internal/dialect/antgst":           {imports: []string{"internal/ledger", "internal/dialect/internal/"}},
-	"internal/dialect/esms":             {imports: []string{"internal/ledger", "internal/dialect/internal/"}},
+	"internal/dialect/antgst":           {imports: []string{"internal/ledger", "internal/provider", "internal/dialect/internal/"}},
+	"internal/dialect/esms":             {imports: []string{"internal/ledger", "internal/provider", "internal/dialect/internal/"}},
 	"internal/dialect/internal/rest":    {imports: []string{"internal/provider"}},
 	"internal/dialect/messagebird":      {imports: []string{"internal/provider", "internal/dialect/internal/"}},
 	"internal/dialect/smsc":             {imports: []string{"internal/provider", "internal/dialect/internal/"}},
@@ -63,6 +63,10 @@ var rooms = map[string]room{
 		imports: []string{"internal/provider"},
 		modules: []string{"github.com/google/go-cmp/cmp"},
 	},
+	"internal/upstream": {
+		imports: []string{"internal/provider", "internal/dialect/"},
+		modules: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "github.com/shopspring/decimal"},
+	},
 	"internal/httpapi": {
 		imports: []string{"internal/engine", "internal/ledger", "api"},
 		modules: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/", "golang.org/x/time/rate"},
@@ -76,8 +80,8 @@ var rooms = map[string]room{
 	"client":               {imports: []string{"api", "client/internal/rest"}},
 	"client/internal/rest": {imports: []string{"api"}, modules: []string{"github.com/oapi-codegen/runtime"}},
 	"cmd/saldo": {
-		imports: []string{"internal/app", "internal/cli", "internal/checkpoint", "internal/engine", "internal/httpapi"}, // of the last two only types and one parser
-		modules: []string{"github.com/alecthomas/kong", "github.com/goccy/go-yaml"},
+		imports: []string{"internal/app", "internal/cli", "internal/checkpoint", "internal/upstream", "internal/engine", "internal/httpapi"}, // of the last two only types and one parser
+		modules: []string{"github.com/alecthomas/kong", "github.com/goccy/go-yaml", "github.com/shopspring/decimal"},
 	},
 	"test/saldotest": {imports: []string{"api", "client", "internal/store/postgres/pgtest"}},
 	"test/mutate":    {},

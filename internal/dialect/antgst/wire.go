@@ -1,11 +1,13 @@
 package antgst
 
 import (
+	"encoding/json"
 	"errors"
 	"strconv"
 
 	"github.com/saldo-ledger/saldo/internal/dialect/internal/message"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/provider"
 )
 
 // Path is where a balance is asked for, with POST.
@@ -41,32 +43,35 @@ const (
 	CodeAgentCannotSend     Code = -34
 )
 
-// codes is the one table from codes to messages, which are the provider's, and
-// to HTTP statuses, which the provider leaves open for all but 200 and -22.
+// codes is the one table from codes to messages, which are the provider's; to
+// HTTP statuses, which the provider leaves open for all but 200 and -22; and to
+// what a code means for whoever asked for a balance. A code of sending says there
+// that the request was taken for another one.
 var codes = map[Code]struct {
 	message string
-	status  int
+	http    int
+	status  provider.Status
 }{
-	CodeSuccess:       {"SUCCESS", 200},
-	CodeNoBody:        {"Required request body is missing", 400},
-	CodeNotFound:      {"Not Found url error", 404},
-	CodeServerError:   {"Something goes wrong with our servers.", 500},
-	CodeParamsEmpty:   {"Params can't be empty!", 400},
-	CodeJSONFormat:    {"JSON format error!", 400},
-	CodeAuthSecret:    {"auth secret error!", 400},
-	CodeAccount:       {"Account exception!", 400},
-	CodeParamsTooLong: {"Params Too long!", 400},
-	CodeParams:        {"Params error!", 400},
-	CodeIPWhitelist:   {"Ip whitelist error!", 400},
-	CodeRequestLimit:  {"The number has reached the request limit", 429},
-	CodeParamsType:    {"Params type error!", 400},
+	CodeSuccess:       {"SUCCESS", 200, provider.OK},
+	CodeNoBody:        {"Required request body is missing", 400, provider.InvalidRequest},
+	CodeNotFound:      {"Not Found url error", 404, provider.InvalidRequest},
+	CodeServerError:   {"Something goes wrong with our servers.", 500, provider.ProviderError},
+	CodeParamsEmpty:   {"Params can't be empty!", 400, provider.InvalidRequest},
+	CodeJSONFormat:    {"JSON format error!", 400, provider.InvalidRequest},
+	CodeAuthSecret:    {"auth secret error!", 400, provider.Unauthorized},
+	CodeAccount:       {"Account exception!", 400, provider.Suspended},
+	CodeParamsTooLong: {"Params Too long!", 400, provider.InvalidRequest},
+	CodeParams:        {"Params error!", 400, provider.InvalidRequest},
+	CodeIPWhitelist:   {"Ip whitelist error!", 400, provider.IPDenied},
+	CodeRequestLimit:  {"The number has reached the request limit", 429, provider.RateLimited},
+	CodeParamsType:    {"Params type error!", 400, provider.InvalidRequest},
 
-	CodeCountryCode:         {"Unsupported country code", 400},
-	CodePhoneNumber:         {"Phone number error!", 400},
-	CodeIVRNotFound:         {"IVR does not exist!", 400},
-	CodeInsufficientBalance: {"Account balance is insufficient!", 400},
-	CodeHLRChannel:          {"HLR channel error!", 400},
-	CodeAgentCannotSend:     {"Agent can't send!", 400},
+	CodeCountryCode:         {"Unsupported country code", 400, provider.InvalidRequest},
+	CodePhoneNumber:         {"Phone number error!", 400, provider.InvalidRequest},
+	CodeIVRNotFound:         {"IVR does not exist!", 400, provider.InvalidRequest},
+	CodeInsufficientBalance: {"Account balance is insufficient!", 400, provider.InvalidRequest},
+	CodeHLRChannel:          {"HLR channel error!", 400, provider.ProviderError},
+	CodeAgentCannotSend:     {"Agent can't send!", 400, provider.InvalidRequest},
 }
 
 // Message is the provider's text for a code, "" for a code that is not in its table.
@@ -76,9 +81,20 @@ func (c Code) Message() string { return codes[c].message }
 // not in the table.
 func (c Code) HTTPStatus() int {
 	if entry, ok := codes[c]; ok {
-		return entry.status
+		return entry.http
 	}
 	return 500
+}
+
+// failure is what a code means for whoever asked for a balance. The message is
+// that of the table: one in a reply may hold what was sent, the secret with it.
+// Of a code that is not in the table, the provider is known to have refused.
+func (c Code) failure() *provider.Error {
+	entry, ok := codes[c]
+	if !ok {
+		entry.status, entry.message = provider.ProviderError, "a code that its documentation does not have"
+	}
+	return &provider.Error{Status: entry.status, Code: strconv.Itoa(int(c)), Message: entry.message}
 }
 
 // codeOf says in the dialect's words why the ledger refused. What has no word
@@ -159,4 +175,66 @@ func appendFailure(b []byte, code Code) []byte {
 	b = append(b, `","code":`...)
 	b = strconv.AppendInt(b, int64(code), 10)
 	return append(b, '}')
+}
+
+// encodeRequest makes the request that decodeRequest reads.
+func encodeRequest(authSecret string) []byte {
+	body, _ := json.Marshal(map[string]string{"authSecret": authSecret}) //nolint:errchkjson // Strings can always be encoded.
+	return body
+}
+
+// decodeReply reads what is left, or says why that is not to be had. Only the
+// code in the body decides. It may be a number or a string.
+func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
+	object, err := message.ParseObject(reply.Body)
+	if err != nil {
+		return nil, reply.Foreign()
+	}
+	var text provider.Text
+	if err := object.Decode("code", &text); err != nil {
+		return nil, reply.Foreign()
+	}
+	code, err := strconv.Atoi(string(text))
+	if err != nil {
+		return nil, reply.Foreign()
+	}
+	if Code(code) != CodeSuccess {
+		return nil, Code(code).failure()
+	}
+	var result json.RawMessage
+	_ = object.Decode("result", &result) // Any value is a RawMessage.
+	return decodeResult(result)
+}
+
+// decodeResult reads the two amounts. Both must be there: a wallet that drops
+// out of a reply is not empty, and not watched either.
+func decodeResult(text json.RawMessage) (*provider.Balance, error) {
+	// Some of the provider's operations put their result into a list.
+	var list []json.RawMessage
+	if err := json.Unmarshal(text, &list); err == nil && len(list) == 1 {
+		text = list[0]
+	}
+	result, err := message.ParseObject(text)
+	if err != nil {
+		return nil, provider.Errorf(provider.Malformed, "success without a result")
+	}
+	var (
+		sms, voip provider.Amount
+		currency  string
+	)
+	err = errors.Join(
+		result.Decode("smsBalance", &sms), result.Decode("voipBalance", &voip), result.Decode("currency", &currency),
+	)
+	if err != nil || !sms.Valid || !voip.Valid {
+		return nil, provider.Errorf(provider.Malformed, "success without both amounts")
+	}
+	bucket := provider.Bucket{Unit: provider.Money}
+	// An amount in a currency that nobody knows is still worth watching.
+	if ledger.IsCurrency(currency) {
+		bucket.Currency, bucket.CurrencySource = currency, provider.FromReply
+	}
+	buckets := []provider.Bucket{bucket, bucket}
+	buckets[0].Service, buckets[0].Amount = string(ledger.SMS), sms.Value
+	buckets[1].Service, buckets[1].Amount = string(ledger.VoIP), voip.Value
+	return &provider.Balance{Buckets: buckets}, nil
 }

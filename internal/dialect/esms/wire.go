@@ -2,6 +2,7 @@ package esms
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/dialect/internal/message"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/provider"
 )
 
 // Code is the outcome that a reply carries, in quotes, as its CodeResponse.
@@ -47,38 +49,41 @@ const (
 	CodeNoData              Code = 854
 )
 
-// codes is the one table from codes to messages and HTTP statuses. Most failures
-// have status 200, because the provider's clients throw on other statuses before
-// they read CodeResponse.
+// codes is the one table from codes to messages; to HTTP statuses, most of which
+// are 200, because the provider's clients throw on others before they read
+// CodeResponse; and to what a code means for whoever asked for a balance. A code
+// of sending says there that the request was taken for another one, but 102,
+// which before 2022 stood for a locked account.
 var codes = map[Code]struct {
 	message string
-	status  int
+	http    int
+	status  provider.Status
 }{
-	CodeSuccess:          {"", 200},
-	CodeInternal:         {"Internal error, try again later", 500},
-	CodeUnauthorized:     {"Authorize Failed", 200},
-	CodeIPDenied:         {"IP is not whitelisted", 200},
-	CodeAccountNotActive: {"Account is not active or locked", 200},
-	CodeRateLimited:      {"Exceed TPS", 429},
-	CodePayload:          {"Incorrect payload", 400},
-	CodeNotFound:         {"Unknown operation", 404},
-	CodeMethodNotAllowed: {"Method not allowed", 405},
+	CodeSuccess:          {"", 200, provider.OK},
+	CodeInternal:         {"Internal error, try again later", 500, provider.ProviderError},
+	CodeUnauthorized:     {"Authorize Failed", 200, provider.Unauthorized},
+	CodeIPDenied:         {"IP is not whitelisted", 200, provider.IPDenied},
+	CodeAccountNotActive: {"Account is not active or locked", 200, provider.Suspended},
+	CodeRateLimited:      {"Exceed TPS", 429, provider.RateLimited},
+	CodePayload:          {"Incorrect payload", 400, provider.InvalidRequest},
+	CodeNotFound:         {"Unknown operation", 404, provider.InvalidRequest},
+	CodeMethodNotAllowed: {"Method not allowed", 405, provider.InvalidRequest},
 
-	CodeNoPriceList:         {"No price list", 200},
-	CodeInsufficientBalance: {"Not enough balance to send", 200},
-	CodeNoBrandname:         {"Brandname does not exist", 200},
-	CodeMessageNotFound:     {"Message not found", 200},
-	CodePhoneNumber:         {"Phone number format is wrong", 200},
-	CodeMessageType:         {"Unsupported message type", 200},
-	CodeTooManyNumbers:      {"Number list is over the limit", 200},
-	CodeDuplicateRequestID:  {"Duplicate RequestId", 200},
-	CodeTemplate:            {"Wrong template", 200},
-	CodeNetwork:             {"Network is not registered", 200},
-	CodeRequestExists:       {"Request already exists", 200},
-	CodeBlockedKeyword:      {"Blocked keyword", 200},
-	CodeNoOA:                {"OAID does not exist", 200},
-	CodeNoMessageType:       {"Missing message type", 200},
-	CodeNoData:              {"No data", 200},
+	CodeNoPriceList:         {"Account locked, or no price list", 200, provider.Suspended},
+	CodeInsufficientBalance: {"Not enough balance to send", 200, provider.InvalidRequest},
+	CodeNoBrandname:         {"Brandname does not exist", 200, provider.InvalidRequest},
+	CodeMessageNotFound:     {"Message not found", 200, provider.InvalidRequest},
+	CodePhoneNumber:         {"Phone number format is wrong", 200, provider.InvalidRequest},
+	CodeMessageType:         {"Unsupported message type", 200, provider.InvalidRequest},
+	CodeTooManyNumbers:      {"Number list is over the limit", 200, provider.InvalidRequest},
+	CodeDuplicateRequestID:  {"Duplicate RequestId", 200, provider.InvalidRequest},
+	CodeTemplate:            {"Wrong template", 200, provider.InvalidRequest},
+	CodeNetwork:             {"Network is not registered", 200, provider.InvalidRequest},
+	CodeRequestExists:       {"Request already exists", 200, provider.InvalidRequest},
+	CodeBlockedKeyword:      {"Blocked keyword", 200, provider.InvalidRequest},
+	CodeNoOA:                {"OAID does not exist", 200, provider.InvalidRequest},
+	CodeNoMessageType:       {"Missing message type", 200, provider.InvalidRequest},
+	CodeNoData:              {"No data", 200, provider.InvalidRequest},
 }
 
 // Message is the text for a code, "" for success and for a code that is not in the table.
@@ -88,9 +93,20 @@ func (c Code) Message() string { return codes[c].message }
 // not in the table.
 func (c Code) HTTPStatus() int {
 	if entry, ok := codes[c]; ok {
-		return entry.status
+		return entry.http
 	}
 	return 500
+}
+
+// failure is what a code means for whoever asked for a balance. The message is
+// that of the table: one in a reply may hold what was sent, the secret with it.
+// Of a code that is not in the table, the provider is known to have refused.
+func (c Code) failure() *provider.Error {
+	entry, ok := codes[c]
+	if !ok {
+		entry.status, entry.message = provider.ProviderError, "a code that its documentation does not have"
+	}
+	return &provider.Error{Status: entry.status, Code: strconv.Itoa(int(c)), Message: entry.message}
 }
 
 // codeOf says in the dialect's words why the ledger refused. What has no word
@@ -259,4 +275,50 @@ func appendFailureXML(b []byte, code Code) []byte {
 	b = append(b, `</ErrorMessage><CodeResponse>`...)
 	b = strconv.AppendInt(b, int64(code), 10)
 	return append(b, `</CodeResponse></MemberModel>`...)
+}
+
+// encodeRequest makes the request that decodeJSON reads.
+func encodeRequest(apiKey, secretKey string) []byte {
+	body, _ := json.Marshal(map[string]string{"ApiKey": apiKey, "SecretKey": secretKey}) //nolint:errchkjson // Strings can always be encoded.
+	return body
+}
+
+// maxUserID bounds the name of an account in a reply. The real ones are numbers.
+const maxUserID = 64
+
+// decodeReply reads what is left, or says why that is not to be had. Only
+// CodeResponse decides: beside a failure stands a Balance of 0, which is none.
+func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
+	object, err := message.ParseObject(reply.Body)
+	if err != nil {
+		return nil, reply.Foreign()
+	}
+	var text provider.Text
+	if err := object.Decode("CodeResponse", &text); err != nil {
+		return nil, reply.Foreign()
+	}
+	code, err := strconv.Atoi(string(text))
+	if err != nil {
+		return nil, reply.Foreign()
+	}
+	if Code(code) != CodeSuccess {
+		return nil, Code(code).failure()
+	}
+	var (
+		amount provider.Amount
+		userID provider.Text
+	)
+	if err := object.Decode("Balance", &amount); err != nil || !amount.Valid {
+		return nil, provider.Errorf(provider.Malformed, "success without an amount")
+	}
+	if err := object.Decode("UserID", &userID); err != nil || len(userID) > maxUserID {
+		return nil, provider.Errorf(provider.Malformed, "the UserID is neither a number nor a short text")
+	}
+	if userID == "0" {
+		userID = "" // The provider's programs write 0 for a number that they do not have.
+	}
+	return &provider.Balance{Account: string(userID), Buckets: []provider.Bucket{{
+		Service: "main", Unit: provider.Money, Amount: amount.Value,
+		Currency: "VND", CurrencySource: provider.FromDocumentation,
+	}}}, nil
 }

@@ -41,6 +41,16 @@ func (o Object) Text(name string) (string, error) {
 	return unquote(value), nil
 }
 
+// Decode decodes the value under a name as encoding/json does. Where there is
+// none, it leaves what is there alone.
+func (o Object) Decode(name string, into any) error {
+	value := o.member(name)
+	if value == nil {
+		return nil
+	}
+	return json.Unmarshal(value, into)
+}
+
 // member finds the raw value under a name, nil if there is none. The text is
 // known to be valid, so inside the outermost braces every colon ends a name and
 // every comma, like the last brace, ends a value.

@@ -64,6 +64,24 @@ func text(body []byte, name string) (string, error) {
 	return object.Text(name)
 }
 
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	object, err := ParseObject([]byte(`{"number":-1.50,"list":[1, 2],"null":null,"Text":"other case","text":"a","text":"b"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"number": "-1.50", "list": "[1, 2]", "null": "null", "text": `"b"`, "TEXT": "before", "none": "before"} {
+		value := json.RawMessage("before")
+		if err := object.Decode(name, &value); err != nil || string(value) != want {
+			t.Errorf("%s: %s, %v, want %s", name, value, err, want)
+		}
+	}
+	text := ""
+	if err := object.Decode("list", &text); err == nil {
+		t.Errorf("a list is decoded into the text %q", text)
+	}
+}
+
 // FuzzText holds the scanner against a map of encoding/json, which tells names
 // apart by case and lets the last of two members count, too.
 func FuzzText(f *testing.F) {

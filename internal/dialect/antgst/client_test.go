@@ -1,0 +1,358 @@
+package antgst
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/provider"
+)
+
+const clientSecret = "AKIDexampleS3CR3T"
+
+// answers is a transport to a provider that always answers the same.
+type answers struct {
+	status int
+	body   string
+	asked  *http.Request // the last one
+	sent   []byte        // the body of it
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.asked = r
+	a.sent, _ = io.ReadAll(r.Body)
+	w := httptest.NewRecorder()
+	w.WriteHeader(a.status)
+	w.WriteString(a.body)
+	return w.Result(), nil
+}
+
+// ask asks a provider that answers so. The pauses between attempts take none of the test's time.
+func ask(t *testing.T, a *answers) (balance *provider.Balance, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		client, failure := NewClient(provider.Options{Transport: a}, clientSecret)
+		if failure != nil {
+			t.Fatal(failure)
+		}
+		defer client.Close()
+		balance, err = client.Balance(t.Context())
+	})
+	return balance, err
+}
+
+// line is one of the provider's codes, as testdata/codes.txt has them.
+type line struct {
+	code, message string
+	status        provider.Status
+}
+
+func documented(t *testing.T) (all []line) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/codes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range strings.Lines(string(text)) {
+		if fields := strings.SplitN(strings.TrimSuffix(row, "\n"), " ", 3); fields[0] != "#" {
+			all = append(all, line{fields[0], fields[2], provider.Status(fields[1])})
+		}
+	}
+	return all
+}
+
+// TestClientCodes: every code of the provider's table, as a number and as text
+// and under any HTTP status, means the same, and only one of them is a balance.
+func TestClientCodes(t *testing.T) {
+	t.Parallel()
+	all := documented(t)
+	if len(all) != len(codes) {
+		t.Errorf("%d codes are documented, the table has %d", len(all), len(codes))
+	}
+	all = append(all, line{"-99", "a code that its documentation does not have", provider.ProviderError})
+	all = append(all, line{"0", "a code that its documentation does not have", provider.ProviderError})
+	for _, want := range all {
+		for _, code := range []string{want.code, strconv.Quote(want.code)} {
+			for _, status := range []int{200, 400, 401, 429, 500, 503} {
+				body := fmt.Sprintf(`{"msg":"in other words","code":%s,"result":{"smsBalance":1,"voipBalance":2,"currency":"CNY"}}`, code)
+				balance, err := ask(t, &answers{status: status, body: body})
+				if want.status == provider.OK {
+					if err != nil || balance == nil {
+						t.Errorf("%d %s: %v, %v", status, code, balance, err)
+					}
+					continue
+				}
+				failure, ok := errors.AsType[*provider.Error](err)
+				if balance != nil || !ok || *failure != (provider.Error{Status: want.status, Code: want.code, Message: want.message}) {
+					t.Errorf("%d %s: %v, %#v", status, code, balance, err)
+				}
+			}
+		}
+	}
+}
+
+// TestClientReadsServer: what Saldo's server sends with each code is what the
+// client reads.
+func TestClientReadsServer(t *testing.T) {
+	t.Parallel()
+	for code := range codes {
+		if code == CodeSuccess {
+			continue
+		}
+		_, err := ask(t, &answers{status: code.HTTPStatus(), body: string(appendFailure([]byte(" "), code))})
+		if diff := cmp.Diff(error(code.failure()), err); diff != "" {
+			t.Errorf("%d (-want +got):\n%s", code, diff)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		amounts := rapid.Int64Range(-int64(ledger.MaxAmount), int64(ledger.MaxAmount))
+		sms, voip := ledger.Amount(amounts.Draw(t, "sms")), ledger.Amount(amounts.Draw(t, "voip"))
+		got, err := decodeReply(&provider.Reply{Status: 200, Body: appendBalance(nil, balance{sms, voip, "CNY"})})
+		if err != nil || describe(got) != fmt.Sprintf("sms %s CNY reply, voip %s CNY reply", sms, voip) {
+			t.Fatalf("%v, %v", got, err)
+		}
+	})
+}
+
+// describe writes a balance down, without what must be the same in all.
+func describe(b *provider.Balance) string {
+	if b == nil {
+		return ""
+	}
+	var parts []string
+	for _, bucket := range b.Buckets {
+		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", bucket.Service, bucket.Amount, bucket.Currency, bucket.CurrencySource)))
+		if bucket.Unit != provider.Money || bucket.CreditLimit != nil || bucket.Available != nil || bucket.Pending != nil {
+			return fmt.Sprintf("%+v", bucket)
+		}
+	}
+	if b.Account != "" || b.Billing != provider.BillingUnknown {
+		return fmt.Sprintf("%+v", b)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func TestClientReplies(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	result := func(text string) string { return `{"msg":"SUCCESS","code":200,"result":` + text + `}` }
+	const both = "sms 1.5 CNY reply, voip 2 CNY reply"
+	tests := []struct {
+		name   string
+		http   int
+		body   string
+		want   string
+		status provider.Status
+	}{
+		{"the provider's page", 200, read("page-success.json"), "sms -18.383 CNY reply, voip 0 CNY reply", provider.OK},
+		{"the provider's page of a failure", 400, read("page-failure.json"), "", provider.Unauthorized},
+		{"Saldo", 200, read("success.json"), "sms -18.383 CNY reply, voip 0 CNY reply", provider.OK},
+		{"texts", 200, `{"code":"200","result":{"smsBalance":"1.50","voipBalance":" 2 ","currency":"CNY"}}`, both, provider.OK},
+		{"many digits", 200, result(`{"smsBalance":123456789012345678901234567890.000000000000000000000000000001,"voipBalance":0.1,"currency":"CNY"}`), "sms 123456789012345678901234567890.000000000000000000000000000001 CNY reply, voip 0.1 CNY reply", provider.OK},
+		{"exponents", 200, result(`{"smsBalance":1.5E+8,"voipBalance":-25e-1,"currency":"USD"}`), "sms 150000000 USD reply, voip -2.5 USD reply", provider.OK},
+		{"zero", 200, result(`{"smsBalance":0,"voipBalance":-0.0,"currency":"CNY"}`), "sms 0 CNY reply, voip 0 CNY reply", provider.OK},
+		{"in a list", 200, result(`[{"smsBalance":1.5,"voipBalance":2,"currency":"CNY"}]`), both, provider.OK},
+		{"other members", 200, `{"result":{"a":[{}],"smsBalance":1.5,"voipBalance":2,"SMSBALANCE":7,"currency":"CNY"},"Code":-22,"code":200}` + "\r\n", both, provider.OK},
+		{"no currency", 200, result(`{"smsBalance":1.5,"voipBalance":2}`), "sms 1.5, voip 2", provider.OK},
+		{"no known currency", 200, result(`{"smsBalance":1.5,"voipBalance":2,"currency":"points"}`), "sms 1.5, voip 2", provider.OK},
+		{"a failure with a list", 200, `{"code":-22,"result":[]}`, "", provider.Unauthorized},
+		{"a failure with amounts", 200, `{"code":-23,"result":{"smsBalance":0,"voipBalance":0,"currency":"CNY"}}`, "", provider.Suspended},
+		{"a failure with anything", 200, `{"code":"-29","result":"x","msg":{}}`, "", provider.IPDenied},
+		{"no result", 200, `{"msg":"SUCCESS","code":200}`, "", provider.Malformed},
+		{"null result", 200, result(`null`), "", provider.Malformed},
+		{"result in text", 200, result(`"{}"`), "", provider.Malformed},
+		{"empty list", 200, result(`[]`), "", provider.Malformed},
+		{"two results", 200, result(`[{"smsBalance":1,"voipBalance":2},{"smsBalance":1,"voipBalance":2}]`), "", provider.Malformed},
+		{"a list in a list", 200, result(`[[{"smsBalance":1,"voipBalance":2}]]`), "", provider.Malformed},
+		{"no amounts", 200, result(`{}`), "", provider.Malformed},
+		{"one amount", 200, result(`{"smsBalance":1,"currency":"CNY"}`), "", provider.Malformed},
+		{"the other amount", 200, result(`{"voipBalance":1,"currency":"CNY"}`), "", provider.Malformed},
+		{"null amount", 200, result(`{"smsBalance":1,"voipBalance":null,"currency":"CNY"}`), "", provider.Malformed},
+		{"empty amount", 200, result(`{"smsBalance":"","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"no number", 200, result(`{"smsBalance":"NaN","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"hexadecimal", 200, result(`{"smsBalance":"0x10","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"thousands", 200, result(`{"smsBalance":"1,000","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"a bomb", 200, result(`{"smsBalance":1E+999999999,"voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"true", 200, result(`{"smsBalance":true,"voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"a list of amounts", 200, result(`{"smsBalance":[1],"voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
+		{"currency is a number", 200, result(`{"smsBalance":1,"voipBalance":2,"currency":156}`), "", provider.Malformed},
+		{"no code", 200, `{"msg":"SUCCESS","result":{"smsBalance":1,"voipBalance":2,"currency":"CNY"}}`, "", provider.Malformed},
+		{"null code", 200, `{"code":null,"result":{"smsBalance":1,"voipBalance":2,"currency":"CNY"}}`, "", provider.Malformed},
+		{"code in words", 200, `{"code":"SUCCESS"}`, "", provider.Malformed},
+		{"code is true", 200, `{"code":true}`, "", provider.Malformed},
+		{"code is a list", 200, `{"code":[200]}`, "", provider.Malformed},
+		{"code is no whole number", 200, `{"code":200.5}`, "", provider.Malformed},
+		{"code is too long", 200, `{"code":` + strings.Repeat("2", 400) + `}`, "", provider.Malformed},
+		{"HTML", 200, `<html><body>Welcome</body></html>`, "", provider.Malformed},
+		{"HTML, denied", 403, `<html><body>Denied</body></html>`, "", provider.Malformed},
+		{"empty", 200, ``, "", provider.Malformed},
+		{"cut off", 200, read("success.json")[:60], "", provider.Malformed},
+		{"cut off at the end", 200, strings.TrimSuffix(strings.TrimSpace(read("success.json")), "}"), "", provider.Malformed},
+		{"two replies", 200, read("success.json") + read("success.json"), "", provider.Malformed},
+		{"a list", 200, `[` + read("success.json") + `]`, "", provider.Malformed},
+		{"null", 200, `null`, "", provider.Malformed},
+		{"text", 200, `"SUCCESS"`, "", provider.Malformed},
+		{"a number", 200, `200`, "", provider.Malformed},
+		{"HTML, broken", 502, `<html><body>Bad Gateway</body></html>`, "", provider.ProviderError},
+		{"empty, broken", 503, ``, "", provider.ProviderError},
+		{"another JSON, broken", 500, `{"status":500,"error":"Internal Server Error"}`, "", provider.ProviderError},
+		{"cut off, broken", 500, read("failure.json")[:20], "", provider.ProviderError},
+		{"another JSON", 404, `{"status":404,"error":"Not Found"}`, "", provider.Malformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := ask(t, &answers{status: tt.http, body: tt.body})
+			if describe(got) != tt.want || provider.StatusOf(err) != tt.status || (got == nil) != (err != nil) {
+				t.Errorf("got %q, %v\nwant %q, %s", describe(got), err, tt.want, tt.status)
+			}
+		})
+	}
+}
+
+// TestClientAsks looks at what is sent: the secret in the body, and nowhere else.
+func TestClientAsks(t *testing.T) {
+	t.Parallel()
+	a := &answers{status: 400, body: `{"code":-22}`}
+	if _, err := ask(t, a); provider.StatusOf(err) != provider.Unauthorized {
+		t.Fatal(err)
+	}
+	if got := a.asked.Method + " " + a.asked.URL.String(); got != "POST https://api.antgst.com/user/account/balance" {
+		t.Errorf("asked %s", got)
+	}
+	want := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}, "User-Agent": {"saldo"}}
+	if diff := cmp.Diff(want, a.asked.Header); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	if got := string(a.sent); got != `{"authSecret":"`+clientSecret+`"}` {
+		t.Errorf("sent %s", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		authSecret := rapid.StringN(1, -1, ledger.MaxAuthSecret).Draw(t, "secret")
+		if got, code := decodeRequest(encodeRequest(authSecret)); code != CodeSuccess || got.Secret != authSecret {
+			t.Fatalf("the server reads %q as %q, %d", authSecret, got.Secret, code)
+		}
+	})
+}
+
+// TestClientKeepsSecret: not even a provider that sends it back gets it printed.
+func TestClientKeepsSecret(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"msg":"auth secret error! ` + clientSecret + `","code":-22}`, `{"msg":"` + clientSecret + `","code":-99}`, `{"code":"` + clientSecret + `"}`,
+		`{"code":200,"result":"` + clientSecret + `"}`, `{"code":200,"result":{"smsBalance":"` + clientSecret + `","voipBalance":2,"currency":"CNY"}}`,
+		`{"code":200,"result":{"smsBalance":1,"voipBalance":2,"currency":["` + clientSecret + `"]}}`, `<html>` + clientSecret, `{"` + clientSecret,
+	} {
+		for _, status := range []int{200, 302, 500} {
+			balance, err := ask(t, &answers{status: status, body: body})
+			if text := fmt.Sprintf("%v %+v %#v", err, err, err); balance != nil || err == nil || strings.Contains(text, clientSecret) {
+				t.Errorf("%d %s: %v, %s", status, body, balance, text)
+			}
+		}
+	}
+	client, err := NewClient(provider.Options{}, clientSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	encoded, _ := json.Marshal([]any{client, *client})
+	texts := []string{string(encoded)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		texts = append(texts, fmt.Sprintf(verb, client), fmt.Sprintf(verb, *client))
+	}
+	for _, text := range texts {
+		for _, form := range []string{"%s", "%x", "%d"} {
+			if hidden := strings.Trim(fmt.Sprintf(form, []byte(clientSecret)), "[]"); strings.Contains(text, hidden) {
+				t.Errorf("printed: %s", text)
+			}
+		}
+	}
+}
+
+func TestNewClient(t *testing.T) {
+	t.Parallel()
+	if _, err := NewClient(provider.Options{}, ""); err == nil {
+		t.Error("no secret is needed")
+	}
+	if _, err := NewClient(provider.Options{BaseURL: "http://api.antgst.com"}, clientSecret); !errors.Is(err, provider.ErrBaseURL) {
+		t.Errorf("the secret would be sent in plain: %v", err)
+	}
+}
+
+// FuzzReply: whatever a provider sends, there is a balance or a failure, never
+// both; the balance is what encoding/json and math/big read; and what a failure
+// says is short.
+func FuzzReply(f *testing.F) {
+	for _, body := range []string{
+		`{"msg":"SUCCESS","code":200,"result":{"smsBalance":-18.383,"voipBalance":0.0,"currency":"CNY"}}`, `{"msg":"auth secret error!","code":-22}`,
+		`{"code":"200","result":[{"smsBalance":"1","voipBalance":"2E+3"}]}`, `{"code":"-32"}`, `{"code":200,"code":-22}`, `[]`, `<html>`, ``, `{"code":1e2}`,
+		`{"code":200,"result":{"smsBalance":1E+999999999,"voipBalance":0}}`, `{"code":200,"result":[]}`, `{"code":null}`, "\ufeff{}",
+	} {
+		f.Add(200, []byte(body))
+		f.Add(502, []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		got, err := decodeReply(&provider.Reply{Status: status, Body: body})
+		if err != nil {
+			failure, ok := errors.AsType[*provider.Error](err)
+			if got != nil || !ok || failure.Status == provider.OK || len(err.Error()) > 200 {
+				t.Errorf("%q: %v, %v", body, got, err)
+			}
+			return
+		}
+		checkReply(t, body, got)
+	})
+}
+
+// checkReply reads a reply with a balance once more, by other means.
+func checkReply(t *testing.T, body []byte, got *provider.Balance) {
+	t.Helper()
+	var members, result map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil || strings.Trim(plain(members["code"]), "+0") != "2" {
+		t.Fatalf("%q: a balance", body)
+	}
+	if err := json.Unmarshal(members["result"], &result); err != nil {
+		var list []map[string]json.RawMessage
+		if err := json.Unmarshal(members["result"], &list); err != nil || len(list) != 1 {
+			t.Fatalf("%q: a balance without a result", body)
+		}
+		result = list[0]
+	}
+	for i, name := range []string{"smsBalance", "voipBalance"} {
+		want, ok := new(big.Rat).SetString(strings.TrimSpace(plain(result[name])))
+		if !ok || want.Cmp(got.Buckets[i].Amount.Rat()) != 0 {
+			t.Errorf("%q: %s is %s", body, name, got.Buckets[i].Amount)
+		}
+	}
+	if currency := got.Buckets[0].Currency; currency != "" && currency != plain(result["currency"]) || currency != got.Buckets[1].Currency {
+		t.Errorf("%q: the currency is %q", body, currency)
+	}
+}
+
+// plain is a number or the content of a string.
+func plain(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	return string(raw)
+}

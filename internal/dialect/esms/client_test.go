@@ -1,0 +1,343 @@
+package esms
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/provider"
+)
+
+const (
+	clientKey    = "KEYexample"
+	clientSecret = "exampleS3CR3T"
+)
+
+// answers is a transport to a provider that always answers the same.
+type answers struct {
+	status int
+	body   string
+	asked  *http.Request // the last one
+	sent   []byte        // the body of it
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.asked = r
+	a.sent, _ = io.ReadAll(r.Body)
+	w := httptest.NewRecorder()
+	w.WriteHeader(a.status)
+	w.WriteString(a.body)
+	return w.Result(), nil
+}
+
+// ask asks a provider that answers so. The pauses between attempts take none of the test's time.
+func ask(t *testing.T, a *answers) (balance *provider.Balance, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		client, failure := NewClient(provider.Options{Transport: a}, clientKey, clientSecret)
+		if failure != nil {
+			t.Fatal(failure)
+		}
+		defer client.Close()
+		balance, err = client.Balance(t.Context())
+	})
+	return balance, err
+}
+
+// line is one of the provider's codes, as testdata/codes.txt has them.
+type line struct {
+	code, message string
+	status        provider.Status
+}
+
+func documented(t *testing.T) (all []line) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/codes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range strings.Lines(string(text)) {
+		if fields := strings.SplitN(strings.TrimSuffix(row, "\n")+" ", " ", 3); fields[0] != "#" {
+			all = append(all, line{fields[0], strings.TrimSuffix(fields[2], " "), provider.Status(fields[1])})
+		}
+	}
+	return all
+}
+
+// TestClientCodes: every code of the provider's table, as a number and as text
+// and under any HTTP status, means the same, and only one of them is a balance.
+func TestClientCodes(t *testing.T) {
+	t.Parallel()
+	all := documented(t)
+	if len(all) != len(codes) {
+		t.Errorf("%d codes are documented, the table has %d", len(all), len(codes))
+	}
+	all = append(all, line{"98", "a code that its documentation does not have", provider.ProviderError})
+	all = append(all, line{"0", "a code that its documentation does not have", provider.ProviderError})
+	for _, want := range all {
+		for _, code := range []string{want.code, strconv.Quote(want.code)} {
+			for _, status := range []int{200, 400, 401, 429, 500, 503} {
+				body := fmt.Sprintf(`{"Balance":7,"CodeResponse":%s,"ErrorMessage":"in other words","UserID":1}`, code)
+				balance, err := ask(t, &answers{status: status, body: body})
+				if want.status == provider.OK {
+					if err != nil || balance == nil {
+						t.Errorf("%d %s: %v, %v", status, code, balance, err)
+					}
+					continue
+				}
+				failure, ok := errors.AsType[*provider.Error](err)
+				if balance != nil || !ok || *failure != (provider.Error{Status: want.status, Code: want.code, Message: want.message}) {
+					t.Errorf("%d %s: %v, %#v", status, code, balance, err)
+				}
+			}
+		}
+	}
+}
+
+// TestClientReadsServer: what Saldo's server sends with each code is what the
+// client reads, and so is each balance, of which the server shows whole units.
+func TestClientReadsServer(t *testing.T) {
+	t.Parallel()
+	for code := range codes {
+		if code == CodeSuccess {
+			continue
+		}
+		_, err := ask(t, &answers{status: code.HTTPStatus(), body: string(appendFailureJSON(nil, code))})
+		if diff := cmp.Diff(error(code.failure()), err); diff != "" {
+			t.Errorf("%d (-want +got):\n%s", code, diff)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		units := rapid.Int64().Draw(t, "units")
+		id := rapid.Int32Range(1, int32(ledger.MaxAccountID)).Draw(t, "id")
+		got, err := decodeReply(&provider.Reply{Status: 200, Body: appendBalanceJSON(nil, balance{units, ledger.AccountID(id)})})
+		if err != nil || describe(got) != fmt.Sprintf("%d: %d", id, units) {
+			t.Fatalf("%v, %v", got, err)
+		}
+	})
+}
+
+// describe writes a balance down, without what must be the same in all.
+func describe(b *provider.Balance) string {
+	if b == nil {
+		return ""
+	}
+	if len(b.Buckets) != 1 {
+		return fmt.Sprintf("%+v", b)
+	}
+	bucket := b.Buckets[0]
+	rest := provider.Balance{Account: b.Account, Buckets: []provider.Bucket{{
+		Service: "main", Unit: provider.Money, Amount: bucket.Amount, Currency: "VND", CurrencySource: provider.FromDocumentation,
+	}}}
+	if diff := cmp.Diff(&rest, b); diff != "" {
+		return diff
+	}
+	return b.Account + ": " + bucket.Amount.String()
+}
+
+func TestClientReplies(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	tests := []struct {
+		name   string
+		http   int
+		body   string
+		want   string
+		status provider.Status
+	}{
+		{"the provider's page", 200, read("page-success.json"), "9999: 36693", provider.OK},
+		{"the provider's page of a failure", 200, read("page-failure.json"), "", provider.Unauthorized},
+		{"Saldo", 200, read("success.json"), "9999: 36693", provider.OK},
+		{"texts", 200, `{"Balance":"36693","CodeResponse":"100","UserID":"9999"}`, "9999: 36693", provider.OK},
+		{"numbers", 200, `{"Balance":36693,"CodeResponse":100,"UserID":9999}`, "9999: 36693", provider.OK},
+		{"a double", 200, `{"Balance":36693.0,"CodeResponse":"100","UserID":9999}`, "9999: 36693", provider.OK},
+		{"an exponent", 200, `{"Balance":1.26743233E+15,"CodeResponse":"100","UserID":9999}`, "9999: 1267432330000000", provider.OK},
+		{"an exponent in text", 200, `{"Balance":" 1.5E+8\n","CodeResponse":"100","UserID":9999}`, "9999: 150000000", provider.OK},
+		{"a fraction below zero", 200, `{"Balance":-0.25,"CodeResponse":"100","UserID":9999}`, "9999: -0.25", provider.OK},
+		{"more digits than a double has", 200, `{"Balance":9007199254740993.01,"CodeResponse":"100","UserID":9999}`, "9999: 9007199254740993.01", provider.OK},
+		{"nothing left", 200, `{"Balance":0,"CodeResponse":"100","UserID":9999}`, "9999: 0", provider.OK},
+		{"no user", 200, `{"Balance":1,"CodeResponse":"100"}`, ": 1", provider.OK},
+		{"null user", 200, `{"Balance":1,"CodeResponse":"100","UserID":null}`, ": 1", provider.OK},
+		{"user 0", 200, `{"Balance":1,"CodeResponse":"100","UserID":0}`, ": 1", provider.OK},
+		{"user 0 in text", 200, `{"Balance":1,"CodeResponse":"100","UserID":"0"}`, ": 1", provider.OK},
+		{"other members", 200, `{"balance":7,"ErrorMessage":"x","Balance":1,"codeResponse":"101","CodeResponse":"100","A":[{}]} ` + "\r\n", ": 1", provider.OK},
+		{"a failure with 0", 200, `{"Balance":0,"CodeResponse":"101","ErrorMessage":"Authorize Failed"}`, "", provider.Unauthorized},
+		{"a failure with an amount", 200, `{"Balance":36693,"CodeResponse":"143","UserID":9999}`, "", provider.Suspended},
+		{"a failure with anything", 200, `{"Balance":{},"CodeResponse":140,"UserID":[]}`, "", provider.IPDenied},
+		{"no amount", 200, `{"CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"null amount", 200, `{"Balance":null,"CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"empty amount", 200, `{"Balance":"","CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"no number", 200, `{"Balance":"NaN","CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"infinite", 200, `{"Balance":"INF","CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"thousands", 200, `{"Balance":"36,693","CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"a bomb", 200, `{"Balance":1E+999999999,"CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"true", 200, `{"Balance":true,"CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"a list of amounts", 200, `{"Balance":[1],"CodeResponse":"100","UserID":9999}`, "", provider.Malformed},
+		{"user is true", 200, `{"Balance":1,"CodeResponse":"100","UserID":true}`, "", provider.Malformed},
+		{"user is long", 200, `{"Balance":1,"CodeResponse":"100","UserID":"` + strings.Repeat("9", 65) + `"}`, "", provider.Malformed},
+		{"no code", 200, `{"Balance":36693,"UserID":9999}`, "", provider.Malformed},
+		{"null code", 200, `{"Balance":36693,"CodeResponse":null}`, "", provider.Malformed},
+		{"code in words", 200, `{"Balance":36693,"CodeResponse":"OK"}`, "", provider.Malformed},
+		{"code is true", 200, `{"Balance":36693,"CodeResponse":true}`, "", provider.Malformed},
+		{"code is a list", 200, `{"Balance":36693,"CodeResponse":["100"]}`, "", provider.Malformed},
+		{"code is no whole number", 200, `{"Balance":36693,"CodeResponse":100.5}`, "", provider.Malformed},
+		{"HTML", 200, `<html><body>Welcome</body></html>`, "", provider.Malformed},
+		{"HTML, no such page", 404, `<html><body>Not Found</body></html>`, "", provider.Malformed},
+		{"XML", 200, read("success.xml"), "", provider.Malformed},
+		{"empty", 200, ``, "", provider.Malformed},
+		{"cut off", 200, read("success.json")[:30], "", provider.Malformed},
+		{"cut off at the end", 200, strings.TrimSuffix(strings.TrimSpace(read("success.json")), "}"), "", provider.Malformed},
+		{"two replies", 200, read("success.json") + read("success.json"), "", provider.Malformed},
+		{"a list", 200, `[` + read("success.json") + `]`, "", provider.Malformed},
+		{"null", 200, `null`, "", provider.Malformed},
+		{"a number", 200, `36693`, "", provider.Malformed},
+		{"text", 200, `"100"`, "", provider.Malformed},
+		{"HTML, broken", 502, `<html><body>Bad Gateway</body></html>`, "", provider.ProviderError},
+		{"empty, broken", 503, ``, "", provider.ProviderError},
+		{"another JSON, broken", 500, `{"Message":"An error has occurred."}`, "", provider.ProviderError},
+		{"another JSON", 404, `{"Message":"No such service."}`, "", provider.Malformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := ask(t, &answers{status: tt.http, body: tt.body})
+			if describe(got) != tt.want || provider.StatusOf(err) != tt.status || (got == nil) != (err != nil) {
+				t.Errorf("got %q, %v\nwant %q, %s", describe(got), err, tt.want, tt.status)
+			}
+		})
+	}
+}
+
+// TestClientAsks looks at what is sent: the secret in the body, and nowhere else.
+func TestClientAsks(t *testing.T) {
+	t.Parallel()
+	a := &answers{status: 200, body: `{"CodeResponse":"101"}`}
+	if _, err := ask(t, a); provider.StatusOf(err) != provider.Unauthorized {
+		t.Fatal(err)
+	}
+	if got := a.asked.Method + " " + a.asked.URL.String(); got != "POST https://rest.esms.vn/MainService.svc/json/GetBalance_json" {
+		t.Errorf("asked %s", got)
+	}
+	want := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}, "User-Agent": {"saldo"}}
+	if diff := cmp.Diff(want, a.asked.Header); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	if got := string(a.sent); got != `{"ApiKey":"`+clientKey+`","SecretKey":"`+clientSecret+`"}` {
+		t.Errorf("sent %s", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		want := ledger.Credentials{ID: rapid.StringN(1, -1, 100).Draw(t, "key"), Secret: rapid.StringN(1, -1, 100).Draw(t, "secret")}
+		if got, code := decodeJSON(encodeRequest(want.ID, want.Secret)); code != CodeSuccess || got != want {
+			t.Fatalf("the server reads %q %q, %d", got.ID, got.Secret, code)
+		}
+	})
+}
+
+// TestClientKeepsSecret: not even a provider that sends it back gets it printed.
+func TestClientKeepsSecret(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"Balance":0,"CodeResponse":"101","ErrorMessage":"` + clientSecret + `"}`, `{"CodeResponse":98,"ErrorMessage":"` + clientSecret + `"}`,
+		`{"CodeResponse":"` + clientSecret + `"}`, `{"CodeResponse":100,"Balance":"` + clientSecret + `"}`,
+		`{"CodeResponse":100,"Balance":1,"UserID":["` + clientSecret + `"]}`, `<html>` + clientSecret, `{"` + clientSecret,
+	} {
+		for _, status := range []int{200, 302, 500} {
+			balance, err := ask(t, &answers{status: status, body: body})
+			if text := fmt.Sprintf("%v %+v %#v", err, err, err); balance != nil || err == nil || strings.Contains(text, clientSecret) {
+				t.Errorf("%d %s: %v, %s", status, body, balance, text)
+			}
+		}
+	}
+	client, err := NewClient(provider.Options{}, clientKey, clientSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	encoded, _ := json.Marshal([]any{client, *client})
+	texts := []string{string(encoded)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		texts = append(texts, fmt.Sprintf(verb, client), fmt.Sprintf(verb, *client))
+	}
+	for _, text := range texts {
+		for _, form := range []string{"%s", "%x", "%d"} {
+			if hidden := strings.Trim(fmt.Sprintf(form, []byte(clientSecret)), "[]"); strings.Contains(text, hidden) {
+				t.Errorf("printed: %s", text)
+			}
+		}
+	}
+}
+
+func TestNewClient(t *testing.T) {
+	t.Parallel()
+	for _, part := range [][2]string{{"", ""}, {clientKey, ""}, {"", clientSecret}} {
+		if _, err := NewClient(provider.Options{}, part[0], part[1]); err == nil || strings.Contains(err.Error(), clientSecret) {
+			t.Errorf("%v: %v", part, err)
+		}
+	}
+	if _, err := NewClient(provider.Options{BaseURL: "http://rest.esms.vn"}, clientKey, clientSecret); !errors.Is(err, provider.ErrBaseURL) {
+		t.Errorf("the secret would be sent in plain: %v", err)
+	}
+}
+
+// FuzzReply: whatever a provider sends, there is a balance or a failure, never
+// both; the balance is what encoding/json and math/big read; and what a failure
+// says is short.
+func FuzzReply(f *testing.F) {
+	for _, body := range []string{
+		`{"Balance":36693,"CodeResponse":"100","UserID":9999}`, `{"Balance":0,"CodeResponse":"101","ErrorMessage":"Authorize Failed"}`,
+		`{"Balance":"1.26743233E+15","CodeResponse":100}`, `{"CodeResponse":"160"}`, `{"Balance":1,"CodeResponse":100,"CodeResponse":101}`, `[]`, `<html>`, ``,
+		`{"Balance":1E+999999999,"CodeResponse":"100"}`, `{"Balance":null,"CodeResponse":"100"}`, `{"CodeResponse":null}`, "\ufeff{}",
+	} {
+		f.Add(200, []byte(body))
+		f.Add(502, []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		got, err := decodeReply(&provider.Reply{Status: status, Body: body})
+		if err != nil {
+			failure, ok := errors.AsType[*provider.Error](err)
+			if got != nil || !ok || failure.Status == provider.OK || len(err.Error()) > 200 {
+				t.Errorf("%q: %v, %v", body, got, err)
+			}
+			return
+		}
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(body, &members); err != nil || strings.Trim(plain(members["CodeResponse"]), "+0") != "1" {
+			t.Fatalf("%q: a balance", body)
+		}
+		want, ok := new(big.Rat).SetString(strings.TrimSpace(plain(members["Balance"])))
+		if !ok || want.Cmp(got.Buckets[0].Amount.Rat()) != 0 {
+			t.Errorf("%q: the balance is %s", body, got.Buckets[0].Amount)
+		}
+		if userID := plain(members["UserID"]); got.Account != userID && (got.Account != "" || userID != "0" && userID != "null") || len(got.Account) > maxUserID {
+			t.Errorf("%q: the account is %q", body, got.Account)
+		}
+	})
+}
+
+// plain is a number or the content of a string.
+func plain(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil && string(raw) != "null" {
+		return text
+	}
+	return string(raw)
+}

@@ -175,6 +175,22 @@ func TestScale(t *testing.T) {
 	}
 }
 
+// TestAccount bounds what goes into logs and labels.
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	d := newDecoder(t, Settings{Amount: ".a", Account: ".id"})
+	for id, want := range map[string]string{`"a\u001b[31m\nb"`: "a [31m b", "12345678901234567890": "12345678901234567890", `""`: "", "null": ""} {
+		balance, err := d.decode(&provider.Reply{Status: 200, Body: []byte(`{"a":1,"id":` + id + `}`)})
+		if err != nil || balance.Account != want {
+			t.Errorf("%s: %v, %v", id, balance, err)
+		}
+	}
+	balance, err := d.decode(&provider.Reply{Status: 200, Body: []byte(`{"a":1,"id":"` + strings.Repeat("x", 1000) + `"}`)})
+	if err != nil || len(balance.Account) > maxName {
+		t.Errorf("%v, %v", balance, err)
+	}
+}
+
 // TestText reads replies that are no JSON.
 func TestText(t *testing.T) {
 	t.Parallel()

@@ -70,9 +70,11 @@ func (d *decoder) decode(reply *provider.Reply) (*provider.Balance, error) {
 	if err != nil {
 		return nil, malformed("%v", err)
 	}
-	if balance.Account, err = text(value); err != nil {
+	name, err := text(value)
+	if err != nil {
 		return nil, malformed("account: %v", err)
 	}
+	balance.Account = rest.Plain(name, maxName)
 	return &balance, nil
 }
 

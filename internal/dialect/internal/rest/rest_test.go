@@ -1,0 +1,95 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/saldo-ledger/saldo/internal/provider"
+)
+
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                      "",
+		"plain":                 "plain",
+		" two\r\n lines\t":      "two lines",
+		"\x1b[31mred\x00":       "[31mred",
+		"a \xff b":              "a ? b",
+		"1234567890":            "1234567890",
+		"12345678901":           "1234567…",
+		"ééééé":                 "ééééé",
+		"éééééé":                "ééé…", // the half of a letter goes, too
+		"\u202egnp.exe":         "gnp.exe",
+		strings.Repeat(" ", 99): "",
+	} {
+		got := Plain(text, 10)
+		if got != want || len(got) > 10 || !utf8.ValidString(got) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// says asks a client of a provider that fails with these words.
+func says(t *testing.T, code, message string, credentials ...Credential) *provider.Error {
+	t.Helper()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	client, err := New(provider.Options{BaseURL: server.URL}, "", &Question{
+		Request:     provider.Request{Method: http.MethodGet, Path: "/", Header: http.Header{"Authorization": {Basic("user", "the password")}}},
+		Credentials: credentials,
+		Decode: func(*provider.Reply) (*provider.Balance, error) {
+			return nil, &provider.Error{Status: provider.Unauthorized, Code: code, Message: message}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_, err = client.Balance(t.Context())
+	failure, ok := errors.AsType[*provider.Error](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	return failure
+}
+
+func TestHidden(t *testing.T) {
+	t.Parallel()
+	credentials := []Credential{{"key", "the key"}, {"password", "the key of keys&locks"}}
+	for text, want := range map[string]string{
+		"no secret":                             "no secret",
+		"the key is wrong":                      "[hidden] is wrong",
+		"<the key of keys&locks>":               "<[hidden]>", // not the shorter one and the rest
+		"?psw=the+key+of+keys%26locks":          "?psw=[hidden]",
+		"/the%20key%20of%20keys&locks":          "/[hidden]",
+		Basic("user", "the password"):           "Basic [hidden]",
+		strings.Repeat("x", 250) + "the key of": strings.Repeat("x", 250) + "[hi…", // never the beginning of one
+	} {
+		if got := says(t, "1", text, credentials...).Message; got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := says(t, "the key", "", credentials...).Code; got != "[hidden]" {
+		t.Errorf("the code is %q", got)
+	}
+	if got := says(t, strings.Repeat("1", 1000), strings.Repeat("1", 1000), credentials...); len(got.Code) > maxCode || len(got.Message) > maxMessage {
+		t.Errorf("the failure has %d bytes", len(got.Code)+len(got.Message))
+	}
+}
+
+func TestCurrency(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"USD": "USD", " usd\n": "USD", "": "", "US": "?", "DOLLARS": "?", "U5D": "?", "€": "?", "元": "?"} {
+		got, source, err := Currency(text)
+		if provider.StatusOf(err) == provider.Malformed {
+			got = "?"
+		}
+		if got != want || (source == provider.FromReply) != (len(got) == 3) {
+			t.Errorf("%q: %q from %q, %v", text, got, source, err)
+		}
+	}
+}

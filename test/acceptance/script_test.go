@@ -58,7 +58,7 @@ func runScripts(t *testing.T, store saldotest.Store, folder string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "stop": stop, "status": status, "capture": capture, "mode": mode, "certificate": certificate,
+			"serve": serve, "halt": halt, "status": status, "capture": capture, "mode": mode, "certificate": certificate,
 			"tamper": tamper, "dump": dump,
 		},
 	})
@@ -89,9 +89,11 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SALDO_URL", server.URL)
 }
 
-// stop NAME stops a server and writes what it printed to NAME.log.
-func stop(ts *testscript.TestScript, neg bool, args []string) {
-	arguments(ts, neg, len(args) == 1, "stop name")
+// halt NAME stops a server and writes what it printed to NAME.log. It is not
+// called stop, because that is a command of testscript itself, which comes first:
+// it ends the script, and calls it passed.
+func halt(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, len(args) == 1, "halt name")
 	server, ok := ts.Value("servers").(map[string]*saldotest.Server)[args[0]]
 	if !ok {
 		ts.Fatalf("there is no server %s", args[0])

@@ -22,6 +22,7 @@ type grammar struct {
 	Backup     backupCommand     `cmd:"" group:"server" help:"Copy a ledger while it is served, and verify the copy."`
 	Restore    restoreCommand    `cmd:"" group:"server" help:"Make a ledger of a backup."`
 	Copy       copyCommand       `cmd:"" group:"server" help:"Move a ledger with its history to another file or database."`
+	Query      queryCommand      `cmd:"" group:"provider" help:"Ask providers what is left of your balance there."`
 
 	cli.Commands
 }
@@ -50,6 +51,7 @@ func run(ctx context.Context, streams cli.Streams, args []string) (status int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "server", Title: "Commands that work on a ledger themselves:"},
+			{Key: "provider", Title: "Commands that ask the providers you buy from:"},
 			{Key: "client", Title: "Commands that talk to a server (SALDO_URL, SALDO_KEY):"},
 			{Key: "other", Title: "Other commands:"},
 		}),

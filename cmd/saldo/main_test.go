@@ -147,6 +147,7 @@ func TestHelp(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help": {"--help"}, "init": {"init", "--help"}, "serve": {"serve", "--help"}, "verify": {"verify", "--help"},
 		"checkpoint": {"checkpoint", "--help"}, "backup": {"backup", "--help"}, "restore": {"restore", "--help"},
+		"query": {"query", "--help"},
 	} {
 		out, errs, status := command(t, args...)
 		if status != cli.ExitOK || errs != "" {

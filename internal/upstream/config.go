@@ -1,0 +1,345 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/saldo-ledger/saldo/internal/dialect/generic"
+	"github.com/saldo-ledger/saldo/internal/provider"
+)
+
+// Bounds of a configuration.
+const (
+	maxFile      = 1 << 20
+	maxUpstreams = 256
+
+	minTimeout  = 100 * time.Millisecond
+	maxTimeout  = 5 * time.Minute
+	minInterval = time.Second
+	maxInterval = 24 * time.Hour
+
+	// DefaultInterval is the time between two questions where none is configured.
+	DefaultInterval = time.Minute
+)
+
+// Upstream is an account at a provider.
+type Upstream struct {
+	Name      string // chosen by the operator, and unique
+	Provider  *Provider
+	BaseURL   string // "" for the provider's own
+	PlainHTTP bool   // let credentials travel unencrypted to another machine
+	Timeout   time.Duration
+	Interval  time.Duration
+	Min       Minimum
+
+	Credentials Credentials
+	HTTP        *generic.Settings // of the provider http, nil for all others
+}
+
+// Connect makes the client. It sends nothing yet.
+func (u *Upstream) Connect() (Client, error) {
+	return u.Provider.connect(provider.Options{BaseURL: u.BaseURL, PlainHTTP: u.PlainHTTP, Timeout: u.Timeout}, u)
+}
+
+// Config is a configuration file with everything that it refers to.
+type Config struct {
+	Upstreams []*Upstream // in the order of the file
+	Warnings  []string    // what the operator may not have meant
+}
+
+// Select gives the upstreams of these names, in the order of the file, or all
+// where there is none.
+func (c *Config) Select(names []string) ([]*Upstream, error) {
+	if len(names) == 0 {
+		return c.Upstreams, nil
+	}
+	var known []string
+	for _, u := range c.Upstreams {
+		known = append(known, u.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, hint(fmt.Errorf("there is no upstream %q", name), "the upstreams are "+strings.Join(known, ", "))
+		}
+	}
+	selected := slices.Clone(c.Upstreams)
+	return slices.DeleteFunc(selected, func(u *Upstream) bool { return !slices.Contains(names, u.Name) }), nil
+}
+
+// Load reads a configuration file, and the variables and files that it names.
+// It refuses all that it does not know: a misspelt member must not silently be a
+// default.
+func Load(path string, lookup Lookup) (*Config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	_ = file.Close() // It was only looked at.
+	if err != nil {
+		return nil, err
+	}
+	content, _, err := readBounded(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{path: path, lookup: lookup}
+	if err := l.load([]byte(content)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if l.literals && info.Mode().Perm()&0o004 != 0 {
+		l.warnings = append(l.warnings, path+" has credentials, and every user of this machine can read it; chmod 640 and a group of its own, or ${NAME} and {file: PATH}, keep them apart")
+	}
+	return &Config{Upstreams: l.upstreams, Warnings: l.warnings}, nil
+}
+
+// loader reads one configuration file.
+type loader struct {
+	path      string
+	lookup    Lookup
+	upstreams []*Upstream
+	warnings  []string
+	literals  bool // a credential stands in the file itself
+}
+
+func (l *loader) load(content []byte) error {
+	root, err := parseYAML(content)
+	if err != nil {
+		return err
+	}
+	if root == nil {
+		return &ConfigError{Message: "there are no upstreams", Advice: "begin with: upstreams: [{name: …, provider: …}]"}
+	}
+	found, err := fields(root, false, "upstreams")
+	if err != nil {
+		return err
+	}
+	list, ok := found["upstreams"].(*ast.SequenceNode)
+	if !ok || len(list.Values) == 0 {
+		return refuse(root, "begin with: upstreams: [{name: …, provider: …}]", "there are no upstreams")
+	}
+	if len(list.Values) > maxUpstreams {
+		return refuse(root, "", "there are more than %d upstreams", maxUpstreams)
+	}
+	for _, node := range list.Values {
+		u := new(Upstream)
+		if err := l.upstream(node, u); err != nil {
+			return at(node, nameOf(node), err)
+		}
+		l.upstreams = append(l.upstreams, u)
+	}
+	return nil
+}
+
+// at completes an error with the upstream, and with its place where there is none yet.
+func at(node ast.Node, name string, err error) error {
+	failure, ok := errors.AsType[*ConfigError](err)
+	if !ok {
+		failure = refuse(node, "", "%v", err)
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) {
+			failure.Advice = hinted.Hint()
+		}
+	}
+	if failure.Upstream == "" {
+		failure.Upstream = name
+	}
+	return failure
+}
+
+// nameForm is what an upstream may be called: it is a label of metrics and a
+// part of paths.
+var nameForm = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+
+// nameOf is the name of an upstream about which something is wrong, maybe even
+// its name: then it is "".
+func nameOf(node ast.Node) string {
+	if mapping, ok := node.(*ast.MappingNode); ok {
+		for _, pair := range mapping.Values {
+			if key, ok := pair.Key.(*ast.StringNode); ok && key.Value == "name" {
+				if name, err := scalar(pair.Value); err == nil && nameForm.MatchString(name) {
+					return name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// upstream reads one of the list.
+func (l *loader) upstream(node ast.Node, u *Upstream) error {
+	found, err := fields(node, false, "name", "provider", "base_url", "plain_http", "timeout", "interval", "min", "credentials", "http")
+	if err != nil {
+		return err
+	}
+	if err := l.identity(node, found, u); err != nil {
+		return err
+	}
+	for _, member := range []struct {
+		name string
+		read func(ast.Node) error
+	}{
+		{"base_url", func(n ast.Node) (err error) { u.BaseURL, err = scalar(n); return err }},
+		{"plain_http", func(n ast.Node) (err error) { u.PlainHTTP, err = boolean(n); return err }},
+		{"timeout", func(n ast.Node) (err error) { u.Timeout, err = duration(n, minTimeout, maxTimeout); return err }},
+		{"interval", func(n ast.Node) (err error) { u.Interval, err = duration(n, minInterval, maxInterval); return err }},
+		{"min", func(n ast.Node) (err error) { u.Min, err = minimum(n); return err }},
+	} {
+		if value, ok := found[member.name]; ok {
+			if err := member.read(value); err != nil {
+				return in(member.name, err)
+			}
+		}
+	}
+	if err := u.times(found, node); err != nil {
+		return err
+	}
+	if u.Credentials, err = l.credentials(u.Provider, found["credentials"]); err != nil {
+		return err
+	}
+	if u.HTTP, err = description(u.Provider, node, found["http"]); err != nil {
+		return err
+	}
+	client, err := u.Connect()
+	switch {
+	case err == nil:
+		client.Close()
+		return nil
+	case u.HTTP != nil:
+		return at(found["http"], "", in("http", err))
+	default:
+		return err
+	}
+}
+
+// in says in which member something is wrong.
+func in(member string, err error) error {
+	if failure, ok := errors.AsType[*ConfigError](err); ok {
+		failure.Message = member + ": " + failure.Message
+		return failure
+	}
+	return fmt.Errorf("%s: %w", member, err)
+}
+
+// identity reads name and provider, which everything else depends on.
+func (l *loader) identity(node ast.Node, found map[string]ast.Node, u *Upstream) error {
+	value, ok := found["name"]
+	if !ok {
+		return refuse(node, "choose one for it: name: antgst-sms", "an upstream has no name")
+	}
+	name, err := scalar(value)
+	if err != nil || !nameForm.MatchString(name) {
+		return refuse(value, "1 to 40 of the characters a-z, 0-9 and -", "an upstream cannot have this name")
+	}
+	u.Name = name
+	if slices.ContainsFunc(l.upstreams, func(other *Upstream) bool { return other.Name == name }) {
+		return refuse(value, "give each a name of its own", "this name is there twice")
+	}
+	value, ok = found["provider"]
+	if !ok {
+		return refuse(node, "saldo query --list shows them", "it has no provider")
+	}
+	if name, err = scalar(value); err != nil {
+		return in("provider", err)
+	}
+	if u.Provider, err = Find(name); err != nil {
+		return at(value, "", err)
+	}
+	return nil
+}
+
+// times fills in what is left out, and holds the interval against the
+// provider's limit.
+func (u *Upstream) times(found map[string]ast.Node, node ast.Node) error {
+	if u.Timeout == 0 {
+		u.Timeout = provider.DefaultTimeout
+	}
+	if u.Interval == 0 {
+		u.Interval = DefaultInterval
+	}
+	if least := u.Provider.Limit.Interval(); u.Interval < least {
+		if value, ok := found["interval"]; ok {
+			node = value
+		}
+		return refuse(node, "leave interval out, or make it longer", "interval: %s lets an account ask %s, which is once in %s",
+			u.Provider.Name, u.Provider.Limit, least)
+	}
+	return nil
+}
+
+// credentials reads what the provider needs. Where the member is left out, they
+// are in the variables that "saldo query PROVIDER" reads.
+func (l *loader) credentials(p *Provider, node ast.Node) (Credentials, error) {
+	if p.Described {
+		return l.secrets(node)
+	}
+	if node == nil {
+		credentials, err := p.Credentials(l.lookup)
+		if err != nil {
+			return nil, hint(err, "set it, or say where they are: credentials: {"+strings.Join(p.Members, ": …, ")+": …}")
+		}
+		return credentials, nil
+	}
+	found, err := fields(node, true, p.Members...)
+	if err != nil {
+		return nil, in("credentials", err)
+	}
+	credentials := Credentials{}
+	for _, member := range p.Members {
+		value, ok := found[member]
+		if !ok {
+			return nil, refuse(node, "", "credentials: %s is missing", member)
+		}
+		if credentials[member], err = l.credential(member, value); err != nil {
+			return nil, err
+		}
+	}
+	return credentials, nil
+}
+
+// credential reads one: a value, a reference to a variable, or {file: PATH}.
+func (l *loader) credential(member string, node ast.Node) (Secret, error) {
+	if _, ok := node.(*ast.MappingNode); ok {
+		return l.fileCredential(member, node)
+	}
+	text, err := scalar(node)
+	if err != nil {
+		return Secret{}, in("credentials: "+member, err)
+	}
+	secret, literal, err := resolve(text, l.lookup)
+	if err != nil {
+		return Secret{}, at(node, "", fmt.Errorf("credentials: %s %w", member, err))
+	}
+	l.literals = l.literals || literal
+	return secret, nil
+}
+
+func (l *loader) fileCredential(member string, node ast.Node) (Secret, error) {
+	found, err := fields(node, true, "file")
+	if err != nil {
+		return Secret{}, in("credentials: "+member, err)
+	}
+	value, ok := found["file"]
+	if !ok {
+		return Secret{}, refuse(node, "write {file: PATH}", "credentials: %s names no file", member)
+	}
+	path, err := scalar(value)
+	if err != nil {
+		return Secret{}, in("credentials: "+member, err)
+	}
+	secret, warning, err := readSecret(beside(l.path, path))
+	if err != nil {
+		return Secret{}, refuse(value, "", "credentials: %s: %v", member, err)
+	}
+	if warning != "" && !slices.Contains(l.warnings, warning) {
+		l.warnings = append(l.warnings, warning)
+	}
+	return secret, nil
+}

@@ -1,0 +1,167 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// ConfigError says what is wrong in a configuration file, and where. It repeats
+// names of members and paths of files, and no other value: any of these might be
+// a credential in the wrong place.
+type ConfigError struct {
+	Line     int    // 0 for the file as a whole
+	Upstream string // "" where it concerns none
+	Message  string
+	Advice   string
+}
+
+// Error gives the place and what is wrong there.
+func (e *ConfigError) Error() string {
+	text := e.Message
+	if e.Upstream != "" {
+		text = "upstream " + e.Upstream + ": " + text
+	}
+	if e.Line > 0 {
+		text = "line " + strconv.Itoa(e.Line) + ": " + text
+	}
+	return text
+}
+
+// Hint is what to do about it.
+func (e *ConfigError) Hint() string { return e.Advice }
+
+// refuse makes a ConfigError for a node.
+func refuse(node ast.Node, advice, format string, args ...any) *ConfigError {
+	return &ConfigError{Line: node.GetToken().Position.Line, Message: fmt.Sprintf(format, args...), Advice: advice}
+}
+
+// parseYAML gives the one value of a YAML file, nil for an empty one. The values
+// are read from the syntax tree, and not by reflection: amounts keep every digit
+// that way, and no error quotes a line in which a credential may stand.
+func parseYAML(content []byte) (ast.Node, error) {
+	if len(bytes.TrimSpace(content)) == 0 {
+		return nil, nil
+	}
+	file, err := parser.ParseBytes(content, 0)
+	if err != nil {
+		failure := &ConfigError{Message: "this is not YAML", Advice: "look at the indentation, and at quotes that are not closed"}
+		var syntax yaml.Error
+		if errors.As(err, &syntax) && syntax.GetToken() != nil {
+			failure.Line = syntax.GetToken().Position.Line
+		}
+		return nil, failure
+	}
+	var root ast.Node
+	for _, document := range file.Docs {
+		switch {
+		case document.Body == nil || document.Body.Type() == ast.NullType || document.Body.Type() == ast.CommentType:
+		case root != nil:
+			return nil, refuse(document.Body, "", "the file has more than one document")
+		default:
+			root = document.Body
+		}
+	}
+	return root, nil
+}
+
+// fields takes a mapping apart. secret keeps the names out of errors too, where
+// a credential might stand in the place of one.
+func fields(node ast.Node, secret bool, known ...string) (map[string]ast.Node, error) {
+	advice := "the members here are " + strings.Join(known, ", ")
+	pairs, err := entries(node, advice)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]ast.Node, len(pairs))
+	for _, pair := range pairs {
+		name, ok := pair.Key.(*ast.StringNode)
+		switch {
+		case !ok || secret && !slices.Contains(known, name.Value):
+			return nil, refuse(pair.Key, advice, "there is no such member")
+		case !slices.Contains(known, name.Value):
+			return nil, refuse(pair.Key, advice, "there is no member %.40q", name.Value)
+		}
+		found[name.Value] = pair.Value
+	}
+	return found, nil
+}
+
+// entries are the pairs of a mapping.
+func entries(node ast.Node, advice string) ([]*ast.MappingValueNode, error) {
+	mapping, ok := node.(*ast.MappingNode)
+	if !ok {
+		return nil, refuse(node, advice, "there must be members and values here, NAME: VALUE")
+	}
+	return mapping.Values, nil
+}
+
+// maxEntries bounds a mapping whose names are the operator's.
+const maxEntries = 32
+
+// named takes a mapping apart whose names are free, within a form.
+func named(node ast.Node, form *regexp.Regexp, advice string) (map[string]ast.Node, error) {
+	pairs, err := entries(node, advice)
+	if err != nil {
+		return nil, err
+	}
+	if len(pairs) > maxEntries {
+		return nil, refuse(node, "", "there are more than %d", maxEntries)
+	}
+	found := make(map[string]ast.Node, len(pairs))
+	for _, pair := range pairs {
+		name, ok := pair.Key.(*ast.StringNode)
+		if !ok || !form.MatchString(name.Value) {
+			return nil, refuse(pair.Key, advice, "this cannot be a name here")
+		}
+		found[name.Value] = pair.Value
+	}
+	return found, nil
+}
+
+// scalar is the text of a value as it was written: a number keeps its digits.
+func scalar(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.LiteralNode:
+		return n.Value.Value, nil
+	case *ast.IntegerNode, *ast.FloatNode:
+		return n.GetToken().Value, nil
+	case *ast.NullNode:
+		return "", refuse(node, "", "there is no value")
+	default:
+		return "", refuse(node, `put a text in quotes: "…"`, "there must be one text or number here")
+	}
+}
+
+// boolean is true or false.
+func boolean(node ast.Node) (bool, error) {
+	n, ok := node.(*ast.BoolNode)
+	if !ok {
+		return false, refuse(node, "", "this must be true or false")
+	}
+	return n.Value, nil
+}
+
+// duration is a time between two bounds.
+func duration(node ast.Node, least, most time.Duration) (time.Duration, error) {
+	text, err := scalar(node)
+	if err != nil {
+		return 0, err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		return 0, refuse(node, "write a number with its unit, such as 500ms, 30s, 5m or 1h", "this must be a time from %s to %s", least, most)
+	}
+	return d, nil
+}

@@ -1,11 +1,13 @@
 package generic
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,9 +28,10 @@ func examples(t *testing.T) map[string]Settings {
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
 		var file struct {
 			Upstreams []struct {
-				Name     string   `yaml:"name"`
-				Provider string   `yaml:"provider"`
-				HTTP     Settings `yaml:"http"`
+				Name        string            `yaml:"name"`
+				Provider    string            `yaml:"provider"`
+				Credentials map[string]string `yaml:"credentials"`
+				HTTP        Settings          `yaml:"http"`
 			} `yaml:"upstreams"`
 		}
 		if err := yaml.UnmarshalWithOptions([]byte(block[1]), &file, yaml.Strict()); err != nil {
@@ -37,6 +40,9 @@ func examples(t *testing.T) map[string]Settings {
 		for _, u := range file.Upstreams {
 			if u.Provider != "http" {
 				t.Errorf("%s has the provider %q", u.Name, u.Provider)
+			}
+			if names := slices.Sorted(maps.Keys(u.Credentials)); !slices.Equal(names, u.HTTP.Secrets()) {
+				t.Errorf("%s has the credentials %v, and placeholders for %v", u.Name, names, u.HTTP.Secrets())
 			}
 			found[u.Name] = u.HTTP
 		}

@@ -105,7 +105,7 @@ func (s *shape) hours(perHour, beyond *big.Int) *[24]*big.Int {
 	hours := new([24]*big.Int)
 	for i, part := range s {
 		amount := new(big.Int).Mul(perHour, part)
-		hours[i] = amount.Add(amount.Quo(amount, whole), beyond)
+		hours[i] = amount.Add(divideUp(amount, whole), beyond)
 	}
 	return hours
 }

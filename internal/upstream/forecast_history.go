@@ -176,9 +176,7 @@ func withoutJump(stretches []stretch, typical time.Duration) []stretch {
 			next = r
 		}
 	}
-	// Both are rounded down; what is just so many times as fast stays.
-	next.Add(next, big.NewInt(1))
-	if rate.Cmp(next.Mul(next, big.NewInt(outlier))) < 0 {
+	if rate.Cmp(next.Mul(next, big.NewInt(outlier))) <= 0 {
 		return stretches
 	}
 	return slices.Concat(stretches[:top], stretches[top+1:])
@@ -235,5 +233,15 @@ func perHour(spent *big.Int, seen time.Duration) *big.Int {
 		return nil
 	}
 	rate := new(big.Int).Mul(spent, big.NewInt(int64(time.Hour)))
-	return rate.Quo(rate, big.NewInt(int64(seen)))
+	return divideUp(rate, big.NewInt(int64(seen)))
+}
+
+// divideUp divides into a, which is not negative. Rates are rounded up, because with a trifle
+// less than a day really takes, what is gone in the evening would last until morning.
+func divideUp(a, b *big.Int) *big.Int {
+	rest := new(big.Int)
+	if a.QuoRem(a, b, rest); rest.Sign() > 0 {
+		a.Add(a, big.NewInt(1))
+	}
+	return a
 }

@@ -100,7 +100,7 @@ func typicalDay(rates []dayRate) *big.Int {
 		sum.Add(sum, new(big.Int).Mul(r.perHour, big.NewInt(r.weight)))
 		weights += r.weight
 	}
-	return sum.Quo(sum, big.NewInt(weights))
+	return divideUp(sum, big.NewInt(weights))
 }
 
 // shape is how the days of the history went on average, hour by hour. How much
@@ -130,7 +130,7 @@ func (h *history) shape() shape {
 		}
 		part := new(big.Int).Mul(rate, whole)
 		part.Mul(part, big.NewInt(known))
-		result[hour] = part.Quo(part, sum)
+		result[hour] = divideUp(part, sum)
 	}
 	return result
 }
@@ -189,7 +189,7 @@ func average(hours *[24]*big.Int, from time.Duration) *big.Int {
 		hour := hours[len(hours)-1-ago]
 		sum.Add(sum, new(big.Int).Mul(hour, big.NewInt(int64(length))))
 	}
-	return sum.Quo(sum, big.NewInt(int64(-from)))
+	return divideUp(sum, big.NewInt(int64(-from)))
 }
 
 func maxInt(a, b *big.Int) *big.Int {

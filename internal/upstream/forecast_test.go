@@ -62,6 +62,7 @@ func TestForecastWords(t *testing.T) {
 		{"old", falling(100, 10, 3), hour(28), "0", OutlookUnknown, "more than a day old", "0", time.Time{}},
 		{"an hour", evenly(20, "100", "99", "98", "97"), hour(1), "0", OutlookFalling, "", "3", monday.Add(time.Hour + 97*20*time.Minute)},
 		{"above zero", falling(100, 10, 3), hour(3), "40", OutlookFalling, "", "10", hour(6)},
+		{"within a second", falling(100, 10, 3), hour(3), "0.001", OutlookFalling, "", "10", hour(10)},
 		{"zero", falling(100, 10, 3), hour(3), "0", OutlookFalling, "", "10", hour(10)},
 		{"a credit limit", falling(100, 10, 12), hour(12), "-50", OutlookFalling, "", "10", hour(15)},
 		{"exactly there", falling(100, 10, 3), hour(3), "70", OutlookReached, "", "10", hour(3)},
@@ -94,7 +95,7 @@ func TestForecastWords(t *testing.T) {
 				t.Errorf("%s are spent per hour, not %s", f.SpendPerHour, tt.spend)
 			}
 			// Amounts of six digits are up to a second off.
-			if f.At.Sub(tt.at).Abs() > time.Second {
+			if f.At.Sub(tt.at).Abs() > time.Second || f.At.Nanosecond() != 0 {
 				t.Errorf("at %s, not %s", f.At, tt.at)
 			}
 		})
@@ -157,9 +158,9 @@ func TestForecastBurst(t *testing.T) {
 // TestForecastNight asks in the evening: by the pace of the day the balance
 // would not last until morning, but at night little is sent.
 func TestForecastNight(t *testing.T) {
-	perHour := [24]int64{10: 100, 11: 100, 12: 100, 13: 100, 14: 100, 15: 100, 16: 100, 17: 100}
+	perHour := [24]int64{10: 120, 11: 120, 12: 120, 13: 120, 14: 120, 15: 120, 16: 120, 17: 120}
 	var readings []Reading
-	left := int64(4000)
+	left := int64(5000)
 	for hour := range 3*24 + 18 {
 		readings = append(readings, balanceAt(hour*60, decimal.New(left, 0).String()))
 		left -= perHour[hour%24]
@@ -168,11 +169,34 @@ func TestForecastNight(t *testing.T) {
 	readings = append(readings, balanceAt(evening*60, decimal.New(left, 0).String()))
 	now := readings[len(readings)-1].Time
 	f := Predict(readings, now, decimal.New(left-150, 0))
-	if want := now.Add(17*time.Hour + 30*time.Minute); f.At.Sub(want).Abs() > time.Second || f.Burst {
+	if want := now.Add(17*time.Hour + 15*time.Minute); f.At.Sub(want).Abs() > time.Second || f.Burst {
 		t.Errorf("at %s, not %s: %+v", f.At, want, f)
 	}
-	if f.SpendPerHour.Sub(decimal.New(800, 0).DivRound(decimal.New(24, 0), 4)).Abs().GreaterThan(decimal.New(1, -3)) {
+	// What is a whole day's is gone when that day's spending is over.
+	f = Predict(readings, now, decimal.New(left-960, 0))
+	if want := now.Add(day); f.At.Sub(want).Abs() > time.Second {
+		t.Errorf("at %s, not %s: %+v", f.At, want, f)
+	}
+	if f.SpendPerHour.String() != "40" {
 		t.Errorf("%s are spent per hour", f.SpendPerHour)
+	}
+}
+
+// TestForecastHourNeverSeen tops up at the same hour each day, so that nobody
+// knows what is spent in it.
+func TestForecastHourNeverSeen(t *testing.T) {
+	var readings []Reading
+	left := int64(1000)
+	for hour := range 4 * 24 {
+		readings = append(readings, balanceAt(hour*60, decimal.New(left, 0).String()))
+		if left -= 10; hour%24 == 5 {
+			left += 300
+		}
+	}
+	last := readings[len(readings)-1]
+	f := Predict(readings, last.Time, last.Amount.Sub(decimal.New(480, 0)))
+	if want := last.Time.Add(2 * day); f.At.Sub(want).Abs() > time.Second || f.SpendPerHour.String() != "10" {
+		t.Errorf("at %s, not %s: %+v", f.At, want, f)
 	}
 }
 

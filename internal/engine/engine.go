@@ -3,8 +3,7 @@
 // All writes join one bounded queue. A committer takes what waits, decides it
 // by the rules of package ledger, writes it in one transaction of the store,
 // and only then answers. There is no timer: while one batch is being made
-// durable the next one gathers. Over a store that several processes write there
-// are several committers, for they are no more to each other than another process.
+// durable the next one gathers.
 package engine
 
 import (
@@ -25,10 +24,6 @@ type Options struct {
 	// BatchSize bounds the postings of one transaction, but for the last write
 	// that it takes in, which may bring up to MaxBatch. Default 1024.
 	BatchSize int
-	// Committers is how many transactions are written at once where the store
-	// is not exclusive: while one waits for the disk, or for a lock that another
-	// process has, the next is decided. Default 2.
-	Committers int
 	// CacheSize bounds the accounts, and the keys, kept in memory where the
 	// store is exclusive. Default 32768.
 	CacheSize int
@@ -61,9 +56,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.BatchSize == 0 {
 		o.BatchSize = 1024
-	}
-	if o.Committers == 0 {
-		o.Committers = 2
 	}
 	if o.CacheSize == 0 {
 		o.CacheSize = 32768
@@ -101,17 +93,14 @@ type Engine struct {
 	keys    *cache[ledger.Hash, *ledger.Key]
 	zones   zones
 
-	// last is the time of the latest commit.
-	last struct {
-		sync.Mutex
-		at time.Time
-	}
+	// last is the time of the latest commit; the committer alone uses it.
+	last time.Time
 
 	// closing guards the queue: writers hold it shared while they enqueue, so
 	// that Close can close the queue when nobody is about to send on it.
-	closing    sync.RWMutex
-	closed     bool
-	committers sync.WaitGroup
+	closing sync.RWMutex
+	closed  bool
+	done    chan struct{}
 
 	stopSweeper context.CancelFunc
 	sweeper     sync.WaitGroup
@@ -129,21 +118,16 @@ func New(ctx context.Context, store Store, options Options) (*Engine, error) {
 		options: options,
 		queue:   make(chan *write, options.QueueSize),
 		reads:   make(chan struct{}, options.ReadSize),
+		last:    last,
+		done:    make(chan struct{}),
 	}
-	e.last.at = last
 	if store.Exclusive() {
 		e.holders = newCache[ledger.AccountID, *ledger.Holder](options.CacheSize,
 			func(id ledger.AccountID) uint8 { return uint8(id) })
 		e.keys = newCache[ledger.Hash, *ledger.Key](options.CacheSize,
 			func(digest ledger.Hash) uint8 { return digest[0] })
 	}
-	committers := 1
-	if !store.Exclusive() {
-		committers = options.Committers
-	}
-	for range committers {
-		e.committers.Go(e.commitLoop)
-	}
+	go e.commitLoop()
 	sweep, stop := context.WithCancel(context.Background())
 	e.stopSweeper = stop
 	if options.SweepInterval > 0 {
@@ -163,7 +147,7 @@ func (e *Engine) Close() {
 		close(e.queue)
 	}
 	e.closing.Unlock()
-	e.committers.Wait()
+	<-e.done
 }
 
 // QueueDepth is the number of postings and changes that wait for the committer.

@@ -119,6 +119,7 @@ func (e *Engine) enqueue(w *write) error {
 // commitLoop commits until the queue is closed and empty. It runs on a context
 // of its own, because a batch belongs to many callers and must not end with one.
 func (e *Engine) commitLoop() {
+	defer close(e.done)
 	ctx := context.Background()
 	batch := make([]*write, 0, e.options.BatchSize)
 	for first := range e.queue {
@@ -228,7 +229,7 @@ func (e *Engine) attempt(ctx context.Context, writes []*write) (d *decisions, re
 	if d != nil {
 		// Also where the write failed: it may be committed all the same, and what
 		// comes next must not be older.
-		e.committedAt(d.now)
+		e.last = d.now
 	}
 	return d, refusal != nil && errors.Is(err, refusal), err
 }
@@ -275,24 +276,13 @@ func (e *Engine) observe(results []Result) {
 	}
 }
 
-// commitTime is the time of a batch, never before that of the batch before it.
+// commitTime is the time of the batch, never before that of the batch before it.
 func (e *Engine) commitTime() time.Time {
 	now := e.now()
-	e.last.Lock()
-	defer e.last.Unlock()
-	if now.Before(e.last.at) {
-		return e.last.at
+	if now.Before(e.last) {
+		return e.last
 	}
 	return now
-}
-
-// committedAt moves the time on that the next batch has at least.
-func (e *Engine) committedAt(at time.Time) {
-	e.last.Lock()
-	defer e.last.Unlock()
-	if at.After(e.last.at) {
-		e.last.at = at
-	}
 }
 
 // fault turns an error of a write into what the caller is told. What the store

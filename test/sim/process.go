@@ -76,7 +76,6 @@ func (r *round) engineOptions(d *dice, behind time.Duration) engine.Options {
 	if d.oneIn(16) {
 		options.BatchSize = pick(d, 1, 7) // rarely: each batch costs a sync of the disk
 	}
-	options.Committers = pick(d, 2, 2, 1, 4)
 	return options
 }
 

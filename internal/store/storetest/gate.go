@@ -93,9 +93,6 @@ func queued(e *engine.Engine, before int, done <-chan struct{}) {
 // NewEngine starts an engine that the test's end closes.
 func NewEngine(t testing.TB, store engine.Store, options engine.Options) *engine.Engine {
 	t.Helper()
-	if _, ok := store.(*Gate); ok && options.Committers == 0 {
-		options.Committers = 1 // with more, what waits behind the gate is several batches
-	}
 	e, err := engine.New(context.Background(), store, options)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,6 @@ func (r *modelRun) start(t *rapid.T) {
 	}
 	r.gate = NewGate(r.store)
 	options := timed(r.clock)
-	options.Committers = 1 // for the gate
 	options.BatchSize = rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "batch size")
 	options.CacheSize = rapid.SampledFrom([]int{1, 1000}).Draw(t, "cache size")
 	if r.engine, err = engine.New(context.Background(), r.gate, options); err != nil {

@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,16 +76,7 @@ func (c *Config) Select(names []string) ([]*Upstream, error) {
 // It refuses all that it does not know: a misspelt member must not silently be a
 // default.
 func Load(path string, lookup Lookup) (*Config, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	_ = file.Close() // It was only looked at.
-	if err != nil {
-		return nil, err
-	}
-	content, _, err := readBounded(path, maxFile)
+	content, public, err := readBounded(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +84,8 @@ func Load(path string, lookup Lookup) (*Config, error) {
 	if err := l.load([]byte(content)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if l.literals && info.Mode().Perm()&0o004 != 0 {
-		l.warnings = append(l.warnings, path+" has credentials, and every user of this machine can read it; chmod 640 and a group of its own, or ${NAME} and {file: PATH}, keep them apart")
+	if l.literals && public {
+		l.warnings = append(l.warnings, publicWarning(path, public))
 	}
 	return &Config{Upstreams: l.upstreams, Warnings: l.warnings}, nil
 }

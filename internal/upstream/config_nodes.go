@@ -54,7 +54,7 @@ func parseYAML(content []byte) (ast.Node, error) {
 	}
 	file, err := parser.ParseBytes(content, 0)
 	if err != nil {
-		failure := &ConfigError{Message: "this is not YAML", Advice: "look at the indentation, and at quotes that are not closed"}
+		failure := &ConfigError{Message: "this is not YAML", Advice: "look at the indentation, at quotes that are not closed, and at ${NAME} between braces, which needs quotes there"}
 		var syntax yaml.Error
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
 			failure.Line = syntax.GetToken().Position.Line

@@ -88,7 +88,7 @@ func resolve(text string, lookup Lookup) (_ Secret, literal bool, err error) {
 // readSecret reads a credential that is alone in a file, but for a line break at
 // its end. warning is "" where nobody but owner and group can read the file.
 func readSecret(path string) (_ Secret, warning string, err error) {
-	text, warning, err := readBounded(path, maxSecret+len("\r\n"))
+	text, public, err := readBounded(path, maxSecret+len("\r\n"))
 	if err != nil {
 		return Secret{}, "", err
 	}
@@ -97,38 +97,42 @@ func readSecret(path string) (_ Secret, warning string, err error) {
 	if err != nil {
 		return Secret{}, "", fmt.Errorf("%s %w", path, err)
 	}
-	return secret, warning, nil
+	return secret, publicWarning(path, public), nil
 }
 
-// readBounded reads a whole file of credentials, and warns where others can too.
-func readBounded(path string, limit int) (text, warning string, err error) {
+// readBounded reads a whole file. public tells that every user can do so.
+func readBounded(path string, limit int) (text string, public bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", "", err
+		return "", false, err
 	}
 	defer file.Close() //nolint:errcheck // It is only read.
 	info, err := file.Stat()
 	if err != nil {
-		return "", "", err
+		return "", false, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
 	if err != nil {
-		return "", "", err
+		return "", false, err
 	}
 	if len(content) > limit {
-		return "", "", fmt.Errorf("%s is longer than %d bytes", path, limit)
+		return "", false, fmt.Errorf("%s is longer than %d bytes", path, limit)
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
-		warning = path + " has credentials, and every user of this machine can read it; chmod 600 is enough"
+	return string(content), info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0, nil
+}
+
+func publicWarning(path string, public bool) string {
+	if !public {
+		return ""
 	}
-	return string(content), warning, nil
+	return path + " has credentials, and every user of this machine can read it: chmod 600, or 640 with a group of its own"
 }
 
 // ReadCredentials reads a file of lines NAME=VALUE, such as systemd and
 // containers take for an environment. Empty lines and those with a # at their
 // beginning are left out. A value is taken as it stands, quotes too.
 func ReadCredentials(path string) (_ Lookup, warning string, err error) {
-	text, warning, err := readBounded(path, maxFile)
+	text, public, err := readBounded(path, maxFile)
 	if err != nil {
 		return nil, "", err
 	}
@@ -153,7 +157,7 @@ func ReadCredentials(path string) (_ Lookup, warning string, err error) {
 	return func(name string) (string, bool) {
 		value, ok := values[name]
 		return value, ok
-	}, warning, nil
+	}, publicWarning(path, public), nil
 }
 
 // beside is a path that a file names: relative to the file, not to where

@@ -62,7 +62,9 @@ upstreams:
     credentials:
       api_key: 0123456789012345678901234567890
       secret_key: {file: esms.key}
-  - {name: antgst-2, provider: antgst}
+  - {name: antgst-2, provider: antgst, credentials: {auth_secret: "${ANTGST_AUTH_SECRET}"}}
+  - name: antgst-3
+    provider: antgst
   - name: own
     provider: http
     credentials:
@@ -88,10 +90,10 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.Upstreams) != 4 || len(config.Warnings) > 0 {
+	if len(config.Upstreams) != 5 || len(config.Warnings) > 0 {
 		t.Fatalf("%v", config)
 	}
-	ant, esms, second := config.Upstreams[0], config.Upstreams[1], config.Upstreams[2]
+	ant, esms := config.Upstreams[0], config.Upstreams[1]
 	if ant.Name != "antgst-sms" || ant.Provider.Name != "antgst" || ant.BaseURL != "http://10.1.2.3:8080/sms" || !ant.PlainHTTP ||
 		ant.Timeout != 2*time.Second || ant.Interval != 30*time.Second || ant.secret("auth_secret") != "s3cr3t" {
 		t.Errorf("%+v", ant)
@@ -112,14 +114,16 @@ func TestLoad(t *testing.T) {
 	if got := esms.Min.For(&provider.Bucket{Service: "main"}); got == nil || got.String() != "0.1000000000000000000000001" {
 		t.Errorf("an amount loses digits: %v", got)
 	}
-	if second.secret("auth_secret") != "another" || second.HTTP != nil {
-		t.Errorf("%+v", second)
+	for _, u := range config.Upstreams[2:4] {
+		if u.secret("auth_secret") != "another" || u.HTTP != nil {
+			t.Errorf("%+v", u)
+		}
 	}
 	want := &generic.Settings{
 		Method: "POST", URL: "https://sms.example.com/balance", Body: "{\"all\": true}\n", Amount: ".data.balance", Currency: "USD", Scale: 2,
 		Headers: map[string]string{"Authorization": "Bearer ${TOKEN}", "Content-Type": "application/json"},
 	}
-	if own := config.Upstreams[3]; own.secret("TOKEN") != "s3cr3t" || !reflect.DeepEqual(own.HTTP, want) {
+	if own := config.Upstreams[4]; own.secret("TOKEN") != "s3cr3t" || !reflect.DeepEqual(own.HTTP, want) {
 		t.Errorf("%+v, %+v", own, own.HTTP)
 	}
 }

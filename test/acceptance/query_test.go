@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,11 +107,11 @@ const patienceOfQuery = 30 * time.Second
 // Upstreams that hang are waited for at the same time, not one after the other.
 func TestQueryAtOnce(t *testing.T) {
 	const count = 20
-	waiting := make(chan struct{}, count)
+	var waiting atomic.Int64
 	all := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		if waiting <- struct{}{}; len(waiting) == count {
+		if waiting.Add(1) == count {
 			close(all)
 		}
 		select {

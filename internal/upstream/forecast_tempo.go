@@ -57,8 +57,8 @@ func (h *history) stalled() bool {
 	if h.start > -stall {
 		return false // and if nothing was ever spent, the usual is nothing anyway
 	}
-	spent, _ := h.within(-stall, 0)
-	return spent.Sign() == 0
+	spent, seen := h.within(-stall, 0)
+	return spent.Sign() == 0 && seen >= stall-day // top-ups hide spending, which is no sign that there is none
 }
 
 // days are the rates of the days before the last reading, as far as they were

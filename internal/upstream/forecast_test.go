@@ -78,6 +78,7 @@ func TestForecastWords(t *testing.T) {
 		{"one fall is no pace", evenly(60, "100", "100", "100", "60", "60"), hour(4), "0", OutlookIdle, "", "0", time.Time{}},
 		{"for more than a year", falling(1_000_000, 1, 5), hour(5), "0", OutlookIdle, "", "1", time.Time{}},
 		{"topped up at each reading but one", evenly(60, "100", "20", "100", "20", "100", "20", "100"), hour(6), "0", OutlookFalling, "", "80", hour(6).Add(75 * time.Minute)},
+		{"three days of top-ups are no stall", evenly(24*60, "1000", "900", "800", "700", "600", "800", "1000", "1200"), hour(168), "0", OutlookFalling, "", "4.16667", hour(456)},
 		{"a wrong zero", evenly(60, "100", "90", "0", "70", "60", "50"), hour(5), "0", OutlookFalling, "", "10", hour(10)},
 		{"a wrong one at the beginning", evenly(60, "9000", "90", "80", "70", "60", "50"), hour(5), "0", OutlookFalling, "", "10", hour(10)},
 		{"a fee", evenly(60, "1090", "1080", "70", "60", "50"), hour(4), "0", OutlookFalling, "", "10", hour(9)},

@@ -364,26 +364,61 @@ func TestReadCredentials(t *testing.T) {
 	}
 }
 
-// TestDocumentation loads the files that docs/query.md shows, with whatever they refer to.
+// TestDocumentation loads the files that the documentation shows, with whatever
+// they refer to.
 func TestDocumentation(t *testing.T) {
-	page, err := os.ReadFile("../../docs/query.md")
+	for _, name := range []string{"query.md", "providers.md"} {
+		page, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+		if len(blocks) == 0 {
+			t.Errorf("%s shows no file", name)
+		}
+		for _, block := range blocks {
+			folder := t.TempDir()
+			for _, match := range regexp.MustCompile(`\{file: ([^}]+)\}`).FindAllStringSubmatch(block[1], -1) {
+				write(t, folder, match[1], "secret\n")
+			}
+			config, err := Load(write(t, folder, "upstreams.yaml", block[1]), anything)
+			if err != nil {
+				t.Errorf("%s: %s\n%v", name, block[1], err)
+			} else if len(config.Warnings) > 0 {
+				t.Error(config.Warnings)
+			}
+		}
+	}
+}
+
+// Every setting of a description can stand in a file, and arrives.
+func TestDescription(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("http:\n")
+	settings := reflect.TypeFor[generic.Settings]()
+	for field := range settings.Fields() {
+		switch name := field.Tag.Get("yaml"); field.Type.Kind() {
+		case reflect.Map:
+			fmt.Fprintf(&text, "  %s: {A: b}\n", name)
+		default:
+			fmt.Fprintf(&text, "  %s: 7\n", name)
+		}
+	}
+	root, err := parseYAML([]byte(text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if len(blocks) == 0 {
-		t.Fatal("it shows no file")
+	found, err := fields(root, false, "http")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, block := range blocks {
-		folder := t.TempDir()
-		for _, match := range regexp.MustCompile(`\{file: ([^}]+)\}`).FindAllStringSubmatch(block[1], -1) {
-			write(t, folder, match[1], "secret\n")
-		}
-		config, err := Load(write(t, folder, "upstreams.yaml", block[1]), anything)
-		if err != nil {
-			t.Errorf("%s\n%v", block[1], err)
-		} else if len(config.Warnings) > 0 {
-			t.Error(config.Warnings)
+	got, err := description(&Provider{Name: "http", Described: true}, root, found["http"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range settings.NumField() {
+		if field := reflect.ValueOf(*got).Field(i); field.IsZero() || field.Kind() == reflect.String && field.String() != "7" {
+			t.Errorf("%s is %v", settings.Field(i).Name, field)
 		}
 	}
 }

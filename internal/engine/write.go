@@ -183,7 +183,6 @@ func (e *Engine) commitPostings(ctx context.Context, writes []*write) {
 	d, refused, err := e.attempt(ctx, writes)
 	if refused && len(writes) > 1 {
 		// One request that the store cannot take must not fail the others.
-		e.holders.release()
 		for i := range writes {
 			e.commitPostings(ctx, writes[i:i+1])
 		}

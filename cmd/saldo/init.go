@@ -41,7 +41,7 @@ func (c *initCommand) Run(ctx context.Context, streams cli.Streams) error {
 	}
 	if err := c.print(streams, operatorKey{credentials.ID, credentials.Secret, credentials.AuthSecret()}); err != nil {
 		// Nobody has seen the key, and nothing else opens the ledger.
-		return errors.Join(fmt.Errorf("the operator key could not be printed, so the ledger is removed again: %w", err), app.Discard(c.DB))
+		return errors.Join(fmt.Errorf("the operator key could not be printed, so the ledger is removed again: %w", err), app.Discard(c.DB, credentials.ID))
 	}
 	return nil
 }

@@ -79,11 +79,12 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 	if err != nil {
 		return ledger.Credentials{}, err
 	}
+	credentials := engine.GenerateCredentials()
 	defer func() {
 		err = errors.Join(err, store.Close())
 		if err != nil {
 			// A ledger whose key nobody has seen is of no use, and in the way.
-			err = errors.Join(err, Discard(db))
+			err = errors.Join(err, Discard(db, credentials.ID))
 		}
 	}()
 	e, err := engine.New(ctx, store, engine.Options{})
@@ -91,7 +92,6 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 		return ledger.Credentials{}, err
 	}
 	defer e.Close()
-	credentials := engine.GenerateCredentials()
 	_, err = e.CreateKey(ctx, ledger.Key{Scopes: ledger.Scopes}, credentials)
 	return credentials, err
 }
@@ -107,11 +107,11 @@ func create(ctx context.Context, db string) (Store, error) {
 	return wrap(sqlite.Create(ctx, path))
 }
 
-// Discard removes a ledger that nobody has open, for when its first key could
-// not be handed to anybody.
-func Discard(db string) error {
+// Discard removes a ledger that nobody has open, for when its first key, the one
+// with this id, could not be handed to anybody.
+func Discard(db, key string) error {
 	if postgres.Valid(db) {
-		return discardPostgres(db)
+		return discardPostgres(db, key)
 	}
 	path, err := sqlitePath(db)
 	if err != nil {

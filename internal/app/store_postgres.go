@@ -81,10 +81,10 @@ var postgresAdvice = []struct {
 }
 
 // discardPostgres makes a ledger in PostgreSQL as good as new.
-func discardPostgres(db string) error {
+func discardPostgres(db, key string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), discardTimeout)
 	defer cancel()
-	return postgres.Forget(ctx, db)
+	return postgres.Forget(ctx, db, key)
 }
 
 // Shown is the name of a ledger as it may be printed: without a password.

@@ -20,10 +20,11 @@ func TestPostgres(t *testing.T) {
 		t.Errorf("a database without a ledger: %v with hint %q", err, hintOf(err))
 	}
 	// A ledger whose key could not be handed to anybody does not stand in the way.
-	if _, err := app.Init(t.Context(), db); err != nil {
+	unseen, err := app.Init(t.Context(), db)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := app.Discard(db); err != nil {
+	if err := app.Discard(db, unseen.ID); err != nil {
 		t.Fatal(err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())

@@ -129,7 +129,8 @@ type Counts struct {
 }
 
 // Settle is how long after its time the last transaction of that time can still
-// be committed: a write takes a minute at most, and clocks differ by seconds.
+// be committed: a write takes half a minute, and clocks differ by seconds. One that
+// waits longer for a second server to have it is noticed by the next run.
 const Settle = 90 * time.Second
 
 // defaultPage is how many transactions, or accounts, are written at once. Larger

@@ -171,7 +171,12 @@ func (e *Engine) commitChange(ctx context.Context, w *write) error {
 	began := time.Now()
 	err := e.store.Write(ctx, func(tx Tx) error { return w.change(ctx, tx) })
 	if err != nil {
-		return e.fault(ctx, err)
+		expected := e.fault(ctx, err)
+		if errors.Is(err, ErrCommitUnknown) { // there is no key by which it would be known again
+			expected = ledger.Errorf(ledger.OutcomeUnknown, "it is not known whether the change was made").
+				WithHint("look whether it was made before you send it again")
+		}
+		return expected
 	}
 	w.publish()
 	e.options.Observer.Committed(1, time.Since(began))
@@ -233,12 +238,14 @@ func (e *Engine) attempt(ctx context.Context, writes []*write) (d *decisions, re
 	return d, refusal != nil && errors.Is(err, refusal), err
 }
 
-// How often, and after which pause, a write is attempted again of which it is
-// not known whether it was committed: for two seconds, in which a database that
-// crashed is back. All that waits behind it waits as long.
+// How often, after which pause, and for how long a write is attempted again of
+// which it is not known whether it was committed. In two seconds a database that
+// crashed is back; one that does not answer is not waited for much longer, for
+// all that waits behind the write waits as long.
 const (
 	resolveAttempts = 5
 	resolvePause    = 200 * time.Millisecond
+	resolveTime     = 5 * time.Second
 )
 
 // resolve finds out whether a write was committed, by making it again: where it
@@ -246,11 +253,13 @@ const (
 // the first attempt where the store does not answer.
 func (e *Engine) resolve(ctx context.Context, writes []*write, first *decisions, unknown error) (*decisions, error) {
 	e.options.Logger.LogAttrs(ctx, slog.LevelWarn, "commit in doubt", slog.Any("error", unknown))
+	limited, cancel := context.WithTimeout(ctx, resolveTime)
+	defer cancel()
 	tried := []*decisions{first}
 	for n := range resolveAttempts {
 		time.Sleep(time.Duration(n) * resolvePause)
 		e.holders.clear() // which of the two states it shows is what is not known
-		d, _, err := e.attempt(ctx, writes)
+		d, _, err := e.attempt(limited, writes)
 		if err == nil {
 			for _, earlier := range tried {
 				d.adopt(earlier)

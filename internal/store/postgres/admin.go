@@ -146,14 +146,14 @@ func taken(err error) error {
 	return err
 }
 
-// Forget removes the keys of a ledger in which nothing else is, for when its
-// first key could not be handed to anybody. Create takes it as new.
-func Forget(ctx context.Context, url string) (err error) {
+// Forget removes the key of a ledger in which nothing else is, for when its first
+// key could not be handed to anybody. Create takes it as new.
+func Forget(ctx context.Context, url, key string) (err error) {
 	s, err := Open(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	_, err = s.writer.Exec(ctx, "DELETE FROM keys WHERE NOT EXISTS (SELECT 1 FROM accounts)")
+	_, err = s.writer.Exec(ctx, "DELETE FROM keys WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM accounts)", key)
 	return err
 }

@@ -41,6 +41,11 @@ func parse(url string) (*pgxpool.Config, error) {
 	if !strings.Contains(url, "pool_max_conns=") {
 		config.MaxConns = int32(max(8, 2*runtime.GOMAXPROCS(0)))
 	}
+	if config.PingTimeout == 0 {
+		// A connection that rested is looked at before it is used, and a server that
+		// hangs would keep whoever does so for ever.
+		config.PingTimeout = connectTimeout
+	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}

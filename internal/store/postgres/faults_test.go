@@ -294,7 +294,13 @@ func TestOpen(t *testing.T) {
 	if _, err := postgres.Create(ctx, database); !errors.Is(err, postgres.ErrExists) {
 		t.Errorf("a second ledger: %v", err)
 	}
-	if err := postgres.Forget(ctx, database); err != nil {
+	if err := postgres.Forget(ctx, database, "AK2"); err != nil { // of somebody else, who failed
+		t.Fatal(err)
+	}
+	if _, err := postgres.Create(ctx, database); !errors.Is(err, postgres.ErrExists) {
+		t.Errorf("after another key was forgotten: %v", err)
+	}
+	if err := postgres.Forget(ctx, database, "AK1"); err != nil {
 		t.Fatal(err)
 	}
 	opened(t)(postgres.Create(ctx, database))

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"sync"
+
+	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
 // gather merges readings of one kind into queries for many keys at once. There
@@ -24,6 +26,9 @@ type round[K comparable, V any] struct {
 	err   error
 }
 
+// maxGathered bounds the keys of one query.
+const maxGathered = 1024
+
 // load reads the value of a key; there is none where it gives false. A caller
 // that goes away leaves its query to the others.
 func (g *gather[K, V]) load(ctx context.Context, key K) (value V, ok bool, err error) {
@@ -32,6 +37,10 @@ func (g *gather[K, V]) load(ctx context.Context, key K) (value V, ok bool, err e
 		g.next = &round[K, V]{done: make(chan struct{})}
 	}
 	r := g.next
+	if len(r.keys) == maxGathered { // of callers who went away, too
+		g.mu.Unlock()
+		return value, false, ledger.Errorf(ledger.Overloaded, "too many reads are waiting").WithHint("send the request again later")
+	}
 	r.keys = append(r.keys, key)
 	if !g.busy {
 		g.busy, g.next = true, nil

@@ -246,8 +246,9 @@ func (s *Store) beginning(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if durable != nil && *durable == "off" {
-		// Whoever set that does not mind what is lost. Here it is money.
+	if durable != nil && *durable != "remote_apply" { // which waits for even more
+		// Whoever set less, or sets it while nodes run, does not mind what is lost.
+		// Here it is money.
 		text += "; SET LOCAL synchronous_commit = on"
 	}
 	if plans != nil {

@@ -184,22 +184,24 @@ func (s *Store) Holds(ctx context.Context, wallet ledger.WalletRef, state ledger
 
 // HoldsByReference finds the holds with each reference.
 func (s *Store) HoldsByReference(ctx context.Context, wanted []engine.HoldReference, limit int) ([][]*ledger.Hold, error) {
-	found := make([][]*ledger.Hold, len(wanted))
 	places := make([]int32, len(wanted))
 	for i := range places {
 		places[i] = int32(i)
 	}
-	_, err := readList(ctx, s, func(row pgx.Row, hold *ledger.Hold) error {
-		var place int
-		if err := scanHold(after{row, &place}, hold); err != nil {
-			return err
-		}
-		found[place] = append(found[place], hold)
-		return nil
-	}, selectHoldsByReference, places,
+	type placed struct {
+		ledger.Hold
+
+		place int
+	}
+	rows, err := readList(ctx, s, func(row pgx.Row, into *placed) error { return scanHold(after{row, &into.place}, &into.Hold) },
+		selectHoldsByReference, places,
 		column(wanted, func(w *engine.HoldReference) int32 { return int32(w.Account) }),
 		column(wanted, func(w *engine.HoldReference) int32 { return int32(w.Scope) }),
 		column(wanted, func(w *engine.HoldReference) string { return w.Reference }), limit)
+	found := make([][]*ledger.Hold, len(wanted))
+	for _, row := range rows {
+		found[row.place] = append(found[row.place], &row.Hold)
+	}
 	return found, err
 }
 

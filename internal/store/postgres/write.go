@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -35,8 +36,8 @@ import (
 // Nobody waits in a circle: wallets are locked by one statement in the order of
 // their names, keys after them in order of their ids, transactions are added in
 // order of their ids after those, and rows of system accounts come last, in
-// order. Where it happens all the same, because two nodes brought accounts and
-// keys together by hand, the server ends one of them, which is attempted again.
+// order. Where it happens all the same, because an account is being closed, which
+// locks all of its wallets, the server ends one of them, which is attempted again.
 func (s *Store) Write(ctx context.Context, fn func(engine.Tx) error) error {
 	if s.writer == nil {
 		return ErrReadOnly
@@ -86,22 +87,45 @@ func (s *Store) attempt(ctx context.Context, fn func(engine.Tx) error) (again bo
 		undo(conn)
 		return again, err
 	}
-	return commit(ctx, conn)
+	return commit(conn)
 }
 
 // commitText takes the limit off the statement first: it would end a wait for
 // another server to have the commit too, and PostgreSQL then reports success.
 const commitText = "SET LOCAL statement_timeout = 0; COMMIT"
 
-// commit goes on when the caller gives up.
-func commit(ctx context.Context, conn *pgxpool.Conn) (again bool, err error) {
-	results, err := conn.Conn().PgConn().Exec(context.WithoutCancel(ctx), commitText).ReadAll()
+// commit goes on when the caller gives up. When there is no answer in time, the
+// connection is closed, of which a server that waits takes no notice. A deadline
+// of the connection would make pgx ask the server to cancel: then it waits for
+// the other server no longer, and shows everybody what it has alone.
+func commit(conn *pgxpool.Conn) (again bool, err error) {
+	pg := conn.Conn().PgConn()
+	if err := pg.Conn().SetDeadline(time.Time{}); err != nil {
+		undo(conn)
+		return false, fmt.Errorf("commit: %w", err)
+	}
+	var results []*pgconn.Result
+	done := make(chan error, 1)
+	go func() {
+		found, err := pg.Exec(context.Background(), commitText).ReadAll()
+		results = found
+		done <- err
+	}()
+	timer := time.NewTimer(writeTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return committed(conn, results, err)
+	case <-timer.C:
+	}
+	closeConn(conn)
+	return false, fmt.Errorf("%w: commit: no answer in %s", engine.ErrCommitUnknown, writeTimeout)
+}
+
+// committed is what came of a commit that was answered.
+func committed(conn *pgxpool.Conn, results []*pgconn.Result, err error) (again bool, _ error) {
 	switch {
 	case err == nil && results[len(results)-1].CommandTag.String() == "COMMIT":
-		// A deadline that passes while the connection rests would end it.
-		if err := conn.Conn().PgConn().Conn().SetDeadline(time.Time{}); err != nil {
-			closeConn(conn)
-		}
 		return false, nil
 	case err == nil:
 		return false, errors.New("commit: the server has rolled back")

@@ -123,8 +123,8 @@ CREATE TABLE refunds (
     refunded  bigint NOT NULL CHECK (refunded >= 0)
 ) WITH (fillfactor = 70);
 
--- The other side of every movement. A total can pass 64 bits. Each node adds to a
--- shard of its own as a rule, so that nodes do not wait for each other here; the
+-- The other side of every movement. A total can pass 64 bits. Each write adds to
+-- a shard that it takes by chance, so that nodes rarely wait for each other here; the
 -- total of an account is the sum of its shards.
 CREATE TABLE system_accounts (
     account  text     COLLATE "C" NOT NULL,

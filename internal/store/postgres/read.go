@@ -125,12 +125,13 @@ func (s *Store) readHolders(ctx context.Context, ids []ledger.AccountID) (map[le
 func (s *Store) Holders(ctx context.Context, after ledger.AccountID, limit int) ([]*ledger.Holder, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	rows, err := s.reader.Query(ctx, selectPage, int32(after), limit)
-	if err != nil {
-		return nil, s.told(err)
-	}
-	found, err := collectHolders(rows, new(time.Time))
-	return found, s.told(err)
+	return reading(s, func() ([]*ledger.Holder, error) {
+		rows, err := s.reader.Query(ctx, selectPage, int32(after), limit)
+		if err != nil {
+			return nil, err
+		}
+		return collectHolders(rows, new(time.Time))
+	})
 }
 
 // KeyByDigest finds a key by its digest, and its account, in one query with
@@ -228,11 +229,13 @@ func (s *Store) Entry(ctx context.Context, wallet ledger.WalletRef, version int6
 func (s *Store) Entries(ctx context.Context, wallet ledger.WalletRef, after, until int64, limit int) ([]engine.EntryRow, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	entries, err := page(ctx, s.reader, scanEntryRow, selectEntries, int32(wallet.Account), string(wallet.Service), after, until, limit)
-	if err == nil {
-		err = addCauses(ctx, s.reader, entries)
-	}
-	return entries, s.told(err)
+	return reading(s, func() ([]engine.EntryRow, error) {
+		entries, err := page(ctx, s.reader, scanEntryRow, selectEntries, int32(wallet.Account), string(wallet.Service), after, until, limit)
+		if err == nil {
+			err = addCauses(ctx, s.reader, entries)
+		}
+		return entries, err
+	})
 }
 
 // addCauses reads the transactions that caused entries. Transactions never
@@ -251,7 +254,9 @@ func addCauses(ctx context.Context, q querier, entries []engine.EntryRow) error 
 func (s *Store) LastCommit(ctx context.Context) (time.Time, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	var last *int64
-	err := s.reader.QueryRow(ctx, selectLastCommit).Scan(&last)
-	return fromNull(last), s.told(err)
+	last, err := reading(s, func() (last *int64, err error) {
+		err = s.reader.QueryRow(ctx, selectLastCommit).Scan(&last)
+		return last, err
+	})
+	return fromNull(last), err
 }

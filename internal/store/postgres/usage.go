@@ -26,9 +26,10 @@ func (s *Store) Usage(ctx context.Context, query engine.UsageQuery) ([]engine.Us
 		WHERE t.created_at >= $1 AND t.created_at < $2 AND t.rejection = '' AND t.kind IN ('charge', 'capture', 'refund')
 		AND (t.account_id = $3 OR $3 = 0) AND t.account_id > $4
 		GROUP BY ` + by + ", a.currency ORDER BY " + by + ", a.currency LIMIT $5"
-	rows, err := page(ctx, s.reader, func(row pgx.Row, into *engine.UsageRow) error { return scanUsage(row, into, query.By) }, text,
-		query.From.UnixMicro(), query.To.UnixMicro(), int32(query.Account), int32(query.After), query.Limit)
-	return rows, s.told(err)
+	return reading(s, func() ([]engine.UsageRow, error) {
+		return page(ctx, s.reader, func(row pgx.Row, into *engine.UsageRow) error { return scanUsage(row, into, query.By) }, text,
+			query.From.UnixMicro(), query.To.UnixMicro(), int32(query.Account), int32(query.After), query.Limit)
+	})
 }
 
 func scanUsage(row pgx.Row, u *engine.UsageRow, by engine.Grouping) error {

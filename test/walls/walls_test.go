@@ -30,13 +30,14 @@ var rooms = map[string]room{
 	"internal/engine": {imports: []string{"internal/ledger"}},
 	"internal/copier": {imports: []string{"internal/engine", "internal/ledger"}},
 	"internal/store/sqlite": {
-		imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile", "internal/copier"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile", "internal/copier", "internal/store/sqlrow"},
 		modules: []string{"modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "github.com/gofrs/flock"},
 	},
 	"internal/store/postgres": {
-		imports: []string{"internal/engine", "internal/ledger", "internal/copier"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/copier", "internal/store/sqlrow"},
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3"},
 	},
+	"internal/store/sqlrow":          {imports: []string{"internal/engine", "internal/ledger"}},
 	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},
 	"internal/store/storetest": {
 		imports: []string{"internal/engine", "internal/ledger"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // values is the list of the parameters of an INSERT.
@@ -27,7 +28,7 @@ var (
 )
 
 func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
-	metadata, err := encodeMetadata(holder.Metadata)
+	metadata, err := sqlrow.EncodeMetadata(holder.Metadata)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
 			}
 		}
 		done, err := t.conn.Exec(ctx, insertAccount, int32(holder.ID), holder.Name, holder.Currency, string(holder.Status),
-			textArg(holder.ExternalReference), metadata, holder.TimeZone, encodeStates(holder.ChargeOn), holder.CreatedAt.UnixMicro())
+			textArg(holder.ExternalReference), metadata, holder.TimeZone, sqlrow.JoinWords(holder.ChargeOn), holder.CreatedAt.UnixMicro())
 		switch {
 		case err != nil:
 			return taken(err)
@@ -90,13 +91,13 @@ func (t *tx) freeAccountID(ctx context.Context) (ledger.AccountID, error) {
 }
 
 func (t *tx) UpdateAccount(ctx context.Context, a *ledger.Account) error {
-	metadata, err := encodeMetadata(a.Metadata)
+	metadata, err := sqlrow.EncodeMetadata(a.Metadata)
 	if err != nil {
 		return err
 	}
 	_, err = t.conn.Exec(ctx, `UPDATE accounts SET name = $1, status = $2, external_reference = $3, metadata = $4,
 		time_zone = $5, charge_on = $6 WHERE id = $7`,
-		a.Name, string(a.Status), textArg(a.ExternalReference), metadata, a.TimeZone, encodeStates(a.ChargeOn), int32(a.ID))
+		a.Name, string(a.Status), textArg(a.ExternalReference), metadata, a.TimeZone, sqlrow.JoinWords(a.ChargeOn), int32(a.ID))
 	return taken(err)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // rows reads parameters, an array for each of the columns, as the rows that they
@@ -142,7 +143,7 @@ type placed struct {
 func transactionArgs(transactions []*ledger.Transaction) ([]any, error) {
 	all := make([]placed, len(transactions))
 	for i, t := range transactions {
-		metadata, err := encodeMetadata(t.Metadata)
+		metadata, err := sqlrow.EncodeMetadata(t.Metadata)
 		if err != nil {
 			return nil, err
 		}

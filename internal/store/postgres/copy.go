@@ -12,6 +12,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // Copy is a ledger that is being made as a copy of another one. It implements
@@ -229,7 +230,7 @@ func (c *Copy) PutHolders(ctx context.Context, holders []*ledger.Holder) error {
 	metadata := make([]string, len(holders))
 	for i, holder := range holders {
 		var err error
-		if metadata[i], err = encodeMetadata(holder.Metadata); err != nil {
+		if metadata[i], err = sqlrow.EncodeMetadata(holder.Metadata); err != nil {
 			return err
 		}
 		for i := range holder.Wallets {
@@ -246,7 +247,7 @@ func (c *Copy) PutHolders(ctx context.Context, holders []*ledger.Holder) error {
 		column(holders, func(h **ledger.Holder) string { return string((*h).Status) }),
 		references, metadata,
 		column(holders, func(h **ledger.Holder) string { return (*h).TimeZone }),
-		column(holders, func(h **ledger.Holder) string { return encodeStates((*h).ChargeOn) }),
+		column(holders, func(h **ledger.Holder) string { return sqlrow.JoinWords((*h).ChargeOn) }),
 		column(holders, func(h **ledger.Holder) int64 { return (*h).CreatedAt.UnixMicro() }))
 	settings := []any{
 		column(wallets, func(w **ledger.Wallet) int64 { return int64((*w).CreditLimit) }),

@@ -3,9 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // This file is about how a row becomes a type of the ledger and back.
@@ -147,10 +146,8 @@ func scanAccount(row pgx.Row, a *ledger.Account) error {
 		return err
 	}
 	a.CreatedAt = fromMicro(created)
-	for state := range strings.FieldsSeq(chargeOn) {
-		a.ChargeOn = append(a.ChargeOn, ledger.DeliveryState(state))
-	}
-	a.Metadata, err = decodeMetadata(metadata)
+	a.ChargeOn = sqlrow.Words[ledger.DeliveryState](chargeOn)
+	a.Metadata, err = sqlrow.DecodeMetadata(metadata)
 	return err
 }
 
@@ -201,7 +198,7 @@ func scanTransaction(row pgx.Row, t *ledger.Transaction) error {
 	}
 	t.Final, t.ExpiresIn = final != 0, time.Duration(expiresIn)*time.Second
 	t.ExpiresAt, t.CreatedAt = fromNull(expiresAt), fromMicro(created)
-	t.Metadata, err = decodeMetadata(metadata)
+	t.Metadata, err = sqlrow.DecodeMetadata(metadata)
 	return err
 }
 
@@ -252,65 +249,24 @@ func scanKey(row pgx.Row, k *ledger.Key) error {
 	if err != nil {
 		return err
 	}
-	for scope := range strings.FieldsSeq(scopes) {
-		k.Scopes = append(k.Scopes, ledger.Scope(scope))
-	}
-	for network := range strings.FieldsSeq(networks) {
-		prefix, err := netip.ParsePrefix(network)
-		if err != nil {
-			return fmt.Errorf("key %s: %w", k.ID, err)
-		}
-		k.AllowList = append(k.AllowList, prefix)
+	k.Scopes = sqlrow.Words[ledger.Scope](scopes)
+	if k.AllowList, err = sqlrow.Networks(networks); err != nil {
+		return fmt.Errorf("key %s: %w", k.ID, err)
 	}
 	k.ExpiresAt, k.RevokedAt, k.CreatedAt = fromNull(expires), fromNull(revoked), fromMicro(created)
 	return nil
 }
 
 func keyArgs(k *ledger.Key) []any {
-	scopes := make([]string, len(k.Scopes))
-	for i, scope := range k.Scopes {
-		scopes[i] = string(scope)
-	}
-	networks := make([]string, len(k.AllowList))
-	for i, prefix := range k.AllowList {
-		networks[i] = prefix.String()
-	}
 	var owner *int32
 	if k.Account != ledger.Operator {
 		owner = (*int32)(&k.Account)
 	}
 	return []any{
-		k.ID, k.Digest[:], k.Last4, owner, strings.Join(scopes, " "), strings.Join(networks, " "),
+		k.ID, k.Digest[:], k.Last4, owner, sqlrow.JoinWords(k.Scopes), sqlrow.JoinNetworks(k.AllowList),
 		int64(k.Caps.Daily), int64(k.Caps.Monthly), int64(k.Spent.Day), int64(k.Spent.Today), int64(k.Spent.InMonth),
 		toNull(k.ExpiresAt), toNull(k.RevokedAt), k.CreatedAt.UnixMicro(),
 	}
-}
-
-// encodeStates is the column of an account's charging states.
-func encodeStates(states []ledger.DeliveryState) string {
-	names := make([]string, len(states))
-	for i, state := range states {
-		names[i] = string(state)
-	}
-	return strings.Join(names, " ")
-}
-
-// encodeMetadata gives "" for no metadata, the usual case, to keep rows short.
-func encodeMetadata(m ledger.Metadata) (string, error) {
-	if len(m) == 0 {
-		return "", nil
-	}
-	text, err := json.Marshal(m)
-	return string(text), err
-}
-
-func decodeMetadata(text string) (ledger.Metadata, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var m ledger.Metadata
-	err := json.Unmarshal([]byte(text), &m)
-	return m, err
 }
 
 func flag(set bool) int16 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // snapshot reads the whole ledger, a page at a time, out of one transaction that
@@ -65,7 +66,7 @@ func (s *snapshot) Transactions(ctx context.Context, after ledger.TransactionID,
 	if err != nil {
 		return nil, err
 	}
-	place(rows, entries, counted)
+	sqlrow.Place(rows, entries, counted)
 	return rows, nil
 }
 
@@ -85,26 +86,6 @@ func (s *snapshot) entriesOf(ctx context.Context, rows []engine.TransactionRow) 
 		JOIN unnest($1::integer[], $2::text[], $3::bigint[]) AS wanted (account_id, service, version)
 			ON e.account_id = wanted.account_id AND e.service = wanted.service AND e.version = wanted.version`,
 		accounts, services, versions)
-}
-
-// place puts entries, and the ids of counted transactions, to their transactions.
-func place(rows []engine.TransactionRow, entries []ledger.Entry, counted []ledger.TransactionID) {
-	type place struct {
-		ledger.WalletRef
-		version int64
-	}
-	at := make(map[place]*ledger.Entry, len(entries))
-	for i := range entries {
-		at[place{entries[i].WalletRef, entries[i].Version}] = &entries[i]
-	}
-	has := make(map[ledger.TransactionID]bool, len(counted))
-	for _, id := range counted {
-		has[id] = true
-	}
-	for i := range rows {
-		t := &rows[i]
-		t.Entry, t.ToEntry, t.Counted = at[place{t.Wallet, t.Version}], at[place{t.To, t.ToVersion}], has[t.ID]
-	}
 }
 
 // decidedOrder is the order in which transactions about one wallet were decided.

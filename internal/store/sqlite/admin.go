@@ -12,6 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 //nolint:gosec // The parts are constants.
@@ -21,7 +22,7 @@ var (
 )
 
 func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
-	metadata, err := encodeMetadata(holder.Metadata)
+	metadata, err := sqlrow.EncodeMetadata(holder.Metadata)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func (t *tx) InsertAccount(ctx context.Context, holder *ledger.Holder) error {
 	_, err = t.conn.ExecContext(ctx, `INSERT INTO accounts (id, name, currency, status, external_reference, metadata, time_zone, charge_on, created_at)
 		VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?)`,
 		int64(holder.ID), holder.Name, holder.Currency, string(holder.Status), holder.ExternalReference, metadata,
-		holder.TimeZone, encodeStates(holder.ChargeOn), holder.CreatedAt.UnixMicro())
+		holder.TimeZone, sqlrow.JoinWords(holder.ChargeOn), holder.CreatedAt.UnixMicro())
 	if err != nil {
 		return taken(err, map[string]string{
 			"accounts.id":                 fmt.Sprintf("account %d exists already", holder.ID),
@@ -70,13 +71,13 @@ func (t *tx) freeAccountID(ctx context.Context) (ledger.AccountID, error) {
 }
 
 func (t *tx) UpdateAccount(ctx context.Context, a *ledger.Account) error {
-	metadata, err := encodeMetadata(a.Metadata)
+	metadata, err := sqlrow.EncodeMetadata(a.Metadata)
 	if err != nil {
 		return err
 	}
 	_, err = t.conn.ExecContext(ctx, `UPDATE accounts SET name = ?, status = ?, external_reference = nullif(?, ''), metadata = ?,
 		time_zone = ?, charge_on = ? WHERE id = ?`,
-		a.Name, string(a.Status), a.ExternalReference, metadata, a.TimeZone, encodeStates(a.ChargeOn), int64(a.ID))
+		a.Name, string(a.Status), a.ExternalReference, metadata, a.TimeZone, sqlrow.JoinWords(a.ChargeOn), int64(a.ID))
 	return taken(err, map[string]string{"accounts.external_reference": "another account has this external reference"})
 }
 

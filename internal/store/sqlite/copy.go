@@ -11,6 +11,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // Copy is a ledger that is being made as a copy of another one. It implements
@@ -205,10 +206,10 @@ func (c *Copy) PutHolders(ctx context.Context, holders []*ledger.Holder) error {
 }
 
 func accountArgs(a *ledger.Account) ([]any, error) {
-	metadata, err := encodeMetadata(a.Metadata)
+	metadata, err := sqlrow.EncodeMetadata(a.Metadata)
 	reference := sql.NullString{String: a.ExternalReference, Valid: a.ExternalReference != ""}
 	return []any{
-		int64(a.ID), a.Name, a.Currency, string(a.Status), reference, metadata, a.TimeZone, encodeStates(a.ChargeOn), a.CreatedAt.UnixMicro(),
+		int64(a.ID), a.Name, a.Currency, string(a.Status), reference, metadata, a.TimeZone, sqlrow.JoinWords(a.ChargeOn), a.CreatedAt.UnixMicro(),
 	}, err
 }
 

@@ -3,15 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // This file is about how a row becomes a type of the ledger and back.
@@ -67,12 +66,10 @@ func readHolders(ctx context.Context, statement *sql.Stmt, args ...any) ([]*ledg
 		}
 		if len(holders) == 0 || holders[len(holders)-1].ID != a.ID {
 			a.CreatedAt = fromMicro(created)
-			if a.Metadata, err = decodeMetadata(metadata); err != nil {
+			if a.Metadata, err = sqlrow.DecodeMetadata(metadata); err != nil {
 				return nil, err
 			}
-			for state := range strings.FieldsSeq(chargeOn) {
-				a.ChargeOn = append(a.ChargeOn, ledger.DeliveryState(state))
-			}
+			a.ChargeOn = sqlrow.Words[ledger.DeliveryState](chargeOn)
 			holders = append(holders, &ledger.Holder{Account: a})
 		}
 		w.Account = a.ID
@@ -112,12 +109,12 @@ func scanTransaction(row scanner, t *ledger.Transaction) error {
 	}
 	t.ExpiresIn = time.Duration(expiresIn) * time.Second
 	t.ExpiresAt, t.CreatedAt = fromNull(expiresAt), fromMicro(created)
-	t.Metadata, err = decodeMetadata(metadata)
+	t.Metadata, err = sqlrow.DecodeMetadata(metadata)
 	return errors.Join(err, copyBytes(t.ID[:], id), copyBytes(t.RequestHash[:], hash), copyID(&t.Parent, parent), copyID(&t.Batch, batch))
 }
 
 func transactionArgs(t *ledger.Transaction) ([]any, error) {
-	metadata, err := encodeMetadata(t.Metadata)
+	metadata, err := sqlrow.EncodeMetadata(t.Metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -210,62 +207,21 @@ func scanKey(row scanner) (*ledger.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	for scope := range strings.FieldsSeq(scopes) {
-		k.Scopes = append(k.Scopes, ledger.Scope(scope))
-	}
-	for network := range strings.FieldsSeq(networks) {
-		prefix, err := netip.ParsePrefix(network)
-		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", k.ID, err)
-		}
-		k.AllowList = append(k.AllowList, prefix)
+	k.Scopes = sqlrow.Words[ledger.Scope](scopes)
+	if k.AllowList, err = sqlrow.Networks(networks); err != nil {
+		return nil, fmt.Errorf("key %s: %w", k.ID, err)
 	}
 	k.ExpiresAt, k.RevokedAt, k.CreatedAt = fromNull(expires), fromNull(revoked), fromMicro(created)
 	return &k, copyBytes(k.Digest[:], digest)
 }
 
 func keyArgs(k *ledger.Key) []any {
-	scopes := make([]string, len(k.Scopes))
-	for i, scope := range k.Scopes {
-		scopes[i] = string(scope)
-	}
-	networks := make([]string, len(k.AllowList))
-	for i, prefix := range k.AllowList {
-		networks[i] = prefix.String()
-	}
 	owner := sql.NullInt64{Int64: int64(k.Account), Valid: k.Account != ledger.Operator}
 	return []any{
-		k.ID, k.Digest[:], k.Last4, owner, strings.Join(scopes, " "), strings.Join(networks, " "),
+		k.ID, k.Digest[:], k.Last4, owner, sqlrow.JoinWords(k.Scopes), sqlrow.JoinNetworks(k.AllowList),
 		int64(k.Caps.Daily), int64(k.Caps.Monthly), int64(k.Spent.Day), int64(k.Spent.Today), int64(k.Spent.InMonth),
 		toNull(k.ExpiresAt), toNull(k.RevokedAt), k.CreatedAt.UnixMicro(),
 	}
-}
-
-// encodeStates is the column of an account's charging states.
-func encodeStates(states []ledger.DeliveryState) string {
-	names := make([]string, len(states))
-	for i, state := range states {
-		names[i] = string(state)
-	}
-	return strings.Join(names, " ")
-}
-
-// encodeMetadata gives "" for no metadata, the usual case, to keep rows short.
-func encodeMetadata(m ledger.Metadata) (string, error) {
-	if len(m) == 0 {
-		return "", nil
-	}
-	text, err := json.Marshal(m)
-	return string(text), err
-}
-
-func decodeMetadata(text string) (ledger.Metadata, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var m ledger.Metadata
-	err := json.Unmarshal([]byte(text), &m)
-	return m, err
 }
 
 func fromMicro(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
 
 // snapshot reads the whole ledger, a page at a time, out of one read transaction.
@@ -83,28 +84,8 @@ func (s *snapshot) Transactions(ctx context.Context, after ledger.TransactionID,
 	if err != nil {
 		return nil, err
 	}
-	place(rows, append(own, other...), counted)
+	sqlrow.Place(rows, append(own, other...), counted)
 	return rows, nil
-}
-
-// place puts entries, and the ids of counted transactions, to their transactions.
-func place(rows []engine.TransactionRow, entries []ledger.Entry, counted []ledger.TransactionID) {
-	type place struct {
-		ledger.WalletRef
-		version int64
-	}
-	at := make(map[place]*ledger.Entry, len(entries))
-	for i := range entries {
-		at[place{entries[i].WalletRef, entries[i].Version}] = &entries[i]
-	}
-	has := make(map[ledger.TransactionID]bool, len(counted))
-	for _, id := range counted {
-		has[id] = true
-	}
-	for i := range rows {
-		t := &rows[i]
-		t.Entry, t.ToEntry, t.Counted = at[place{t.Wallet, t.Version}], at[place{t.To, t.ToVersion}], has[t.ID]
-	}
 }
 
 func (s *snapshot) Holds(ctx context.Context, after *ledger.Hold, limit int) ([]engine.HoldRow, error) {

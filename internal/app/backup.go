@@ -49,7 +49,7 @@ func Backup(ctx context.Context, db, file string, options BackupOptions) (*Copie
 		return nil, err
 	}
 	copied, err := copyLedger(ctx, path, file, options)
-	return copied, advise(err, []advice{
+	return copied, adviseOnCopy(err, []advice{
 		{sqlite.ErrExists, "choose another name, or replace the file with --force once the new backup is verified"},
 		{sqlite.ErrInUse, "the file is a ledger that is being served: choose another name"},
 		{sqlite.ErrNotFound, "name the ledger that is to be backed up with --db PATH"},
@@ -71,7 +71,7 @@ func Restore(ctx context.Context, file, db string, options BackupOptions) (*Copi
 	}
 	options.Force = false // the ledger that is there may be the only one that has what was posted last
 	copied, err := copyLedger(ctx, file, path, options)
-	return copied, advise(err, []advice{
+	return copied, adviseOnCopy(err, []advice{
 		{sqlite.ErrExists, "a restore never replaces a ledger: move it away first, with the -wal and -shm files beside it, or name another path"},
 		{sqlite.ErrInUse, "stop the server of the ledger that was there"},
 		{sqlite.ErrNotFound, "name a file that saldo backup wrote"},
@@ -112,12 +112,6 @@ func copyLedger(ctx context.Context, from, to string, options BackupOptions) (*C
 	return &copied, nil
 }
 
-// advice is what to do about a failure.
-type advice struct {
-	about error
-	hint  string
-}
-
 // common is what to do about failures of backups and restores alike.
 var common = []advice{
 	{sqlite.ErrCopying, "wait until it is done; what it writes ends in " + sqlite.Partial},
@@ -128,18 +122,10 @@ var common = []advice{
 	{fs.ErrPermission, "run it as the user that serves the ledger, and let that user write in the folder of the copy"},
 }
 
-// advise adds a hint to an error where there is one for it.
-func advise(err error, known []advice) error {
-	if err == nil {
-		return nil
-	}
+// adviseOnCopy adds a hint to why a backup or a restore failed.
+func adviseOnCopy(err error, known []advice) error {
 	if left, ok := errors.AsType[sqlite.LeftoverError](err); ok {
 		return Hint(err, fmt.Sprintf("SQLite would mix it with the new file: move %s to where that ledger went, since it may have commits that are nowhere else", left.Path))
 	}
-	for _, a := range append(known, common...) {
-		if errors.Is(err, a.about) {
-			return Hint(err, a.hint)
-		}
-	}
-	return err
+	return advise(err, known, common)
 }

@@ -46,19 +46,14 @@ func Copy(ctx context.Context, from, to string, options CopyOptions) (report *Co
 		settings.Settle = 0
 	}
 	report, err = copier.Run(ctx, source, target, settings)
-	for _, advice := range copyAdvice {
-		if errors.Is(err, advice.about) {
-			return nil, Hint(err, advice.hint)
-		}
+	if hint := hintOn(err, copyAdvice); hint != "" {
+		return nil, Hint(err, hint)
 	}
 	return report, err
 }
 
 // copyAdvice is what to do about a copy that ends early.
-var copyAdvice = []struct {
-	about error
-	hint  string
-}{
+var copyAdvice = []advice{
 	{context.Canceled, "the same command goes on where this one stopped"},
 	{copier.ErrNotCopy, "copy into a new file, or an empty database; a ledger that was served is never written over"},
 	{copier.ErrOtherSource, "copy into a new file, or an empty database"},

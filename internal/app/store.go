@@ -40,23 +40,20 @@ func OpenStore(ctx context.Context, db string) (Store, error) {
 // wrap keeps a nil *sqlite.Store from becoming a Store that is not nil, and
 // tells an operator what to do about the usual failures.
 func wrap(store *sqlite.Store, err error) (Store, error) {
-	switch {
-	case err == nil:
+	if err == nil {
 		return store, nil
-	case errors.Is(err, sqlite.ErrNotFound):
-		return nil, Hint(err, "create a ledger with: saldo init --db PATH")
-	case errors.Is(err, sqlite.ErrInUse):
-		return nil, Hint(err, "stop the other process, or talk to it: saldo --help lists the commands that do")
-	case errors.Is(err, sqlite.ErrNotLedger):
-		return nil, Hint(err, "create a ledger with: saldo init --db PATH")
-	case errors.Is(err, sqlite.ErrNewer):
-		return nil, Hint(err, "run the version of Saldo that last served it, or a later one")
-	case errors.Is(err, sqlite.ErrExists):
-		return nil, Hint(err, "serve it with: saldo serve --db PATH; saldo init never writes over a file")
-	case errors.Is(err, copier.ErrUnfinished):
-		return nil, Hint(err, unfinishedHint)
 	}
-	return nil, err
+	return nil, advise(err, sqliteAdvice)
+}
+
+// sqliteAdvice is what to do about the usual failures of a ledger in a file.
+var sqliteAdvice = []advice{
+	{sqlite.ErrNotFound, "create a ledger with: saldo init --db PATH"},
+	{sqlite.ErrInUse, "stop the other process, or talk to it: saldo --help lists the commands that do"},
+	{sqlite.ErrNotLedger, "create a ledger with: saldo init --db PATH"},
+	{sqlite.ErrNewer, "run the version of Saldo that last served it, or a later one"},
+	{sqlite.ErrExists, "serve it with: saldo serve --db PATH; saldo init never writes over a file"},
+	{copier.ErrUnfinished, unfinishedHint},
 }
 
 func sqlitePath(db string) (string, error) {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -18,19 +17,7 @@ func wrapPostgres(store *postgres.Store, err error) (Store, error) {
 	if err == nil {
 		return store, nil
 	}
-	if hint := postgresHint(err); hint != "" {
-		return nil, Hint(err, hint)
-	}
-	return nil, err
-}
-
-func postgresHint(err error) string {
-	for _, advice := range postgresAdvice {
-		if errors.Is(err, advice.about) {
-			return advice.hint
-		}
-	}
-	return ""
+	return nil, advise(err, postgresAdvice)
 }
 
 // watchPostgres logs what an operator should know of the database while a ledger
@@ -48,15 +35,12 @@ func watchPostgres(store Store, log *slog.Logger) {
 			log.Info("the database can be used again")
 			return
 		}
-		log.Warn("the database cannot be used", "error", err, "hint", postgresHint(err))
+		log.Warn("the database cannot be used", "error", err, "hint", hintOn(err, postgresAdvice))
 	})
 }
 
 // postgresAdvice is what to do about the usual failures.
-var postgresAdvice = []struct {
-	about error
-	hint  string
-}{
+var postgresAdvice = []advice{
 	{postgres.ErrURL, "write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters of the password as %XX; settings of libpq follow a '?'"},
 	{postgres.ErrNotFound, "create a ledger with: saldo init --db URL"},
 	{postgres.ErrExists, "serve it with: saldo serve --db URL"},

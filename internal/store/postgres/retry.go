@@ -64,7 +64,10 @@ func passing(err error) bool {
 		// Another node has decided a transaction of this name meanwhile, and
 		// about other wallets, or this one would have waited for it before it
 		// looked. In the next attempt the look-up finds what was decided.
-		return violates(err, transactionsByID)
+		//
+		// Or it has added a wallet that was not there to be locked, which the next
+		// attempt locks.
+		return violates(err, transactionsByID) || violates(err, walletsByName)
 	default:
 		return false
 	}
@@ -86,6 +89,9 @@ func violates(err error, constraint string) bool {
 
 // transactionsByID is the constraint that lets an idempotency key be used once.
 const transactionsByID = "transactions_by_id"
+
+// walletsByName is the constraint that lets an account have one wallet of a name.
+const walletsByName = "wallets_pkey"
 
 // pause waits before the next attempt: longer each time, and by chance, so that
 // those who met do not meet again.

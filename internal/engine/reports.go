@@ -23,12 +23,20 @@ func (g Grouping) Valid() bool {
 	return g == ByDay || g == ByAccount || g == ByWallet || g == ByKind
 }
 
+// UpstreamMember is the member of a transaction's metadata that names the
+// provider's account through which it was sent.
+const UpstreamMember = "upstream"
+
 // UsageQuery says what a store adds up: posted charges, captures and refunds
 // created in [From, To).
 type UsageQuery struct {
 	From, To time.Time
 	By       Grouping         // not ByDay, which the engine asks for a day at a time
 	Account  ledger.AccountID // Operator for all
+	// Upstream counts only what was sent through one provider's account: what has
+	// this value in its metadata under UpstreamMember, or, where it has no such member,
+	// whose parent has it: the hold of a capture, the charge of a refund. "" for all.
+	Upstream string
 	// After and Limit page the accounts of ByAccount.
 	After ledger.AccountID
 	Limit int

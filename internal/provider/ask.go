@@ -42,6 +42,7 @@ type Options struct {
 	// PlainHTTP lets secrets travel unencrypted to a host that is not this machine.
 	PlainHTTP bool
 	Timeout   time.Duration     // of all attempts together; 0 for DefaultTimeout
+	Pace      time.Duration     // at least so long between two attempts, by the provider's limit
 	Transport http.RoundTripper // nil for one of its own
 }
 
@@ -49,6 +50,7 @@ type Options struct {
 type Asker struct {
 	base    *url.URL
 	timeout time.Duration
+	pace    time.Duration
 	// transport is used without an http.Client, which would follow redirects and
 	// so take the secret to another place, or quote their addresses in its errors.
 	transport http.RoundTripper
@@ -109,7 +111,7 @@ func NewAsker(options Options) (*Asker, error) {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	return &Asker{base: base, timeout: timeout, transport: transport}, nil
+	return &Asker{base: base, timeout: timeout, pace: options.Pace, transport: transport}, nil
 }
 
 func loopback(host string) bool {
@@ -153,6 +155,7 @@ func (a *Asker) pause(ctx context.Context, err error, attempt int) bool {
 	default:
 		return false
 	}
+	wait = max(wait, a.pace)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		return false
 	}

@@ -58,6 +58,23 @@ type Bucket struct {
 	Pending        *decimal.Decimal // taken off, or about to be, but not yet counted
 }
 
+// Spendable is what can still be spent: with the credit limit where the provider
+// tells one, and just the amount where it does not.
+func (b *Bucket) Spendable() decimal.Decimal {
+	switch {
+	case b.Available != nil:
+		return *b.Available
+	case b.CreditLimit != nil:
+		return b.Amount.Add(*b.CreditLimit)
+	default:
+		return b.Amount
+	}
+}
+
+// RunsOut tells whether amounts mean anything: an account that is paid later, or
+// without limit, is not about to be empty when it shows zero.
+func (b Billing) RunsOut() bool { return b != BillingPostpaid && b != BillingUnlimited }
+
 // Unit is what an amount counts.
 type Unit string
 

@@ -23,6 +23,8 @@ const (
 	maxTimeout  = 5 * time.Minute
 	minInterval = time.Second
 	maxInterval = 24 * time.Hour
+	minKeepDays = 8 // of which a forecast looks at seven
+	maxKeepDays = 3660
 
 	// DefaultInterval is the time between two questions where none is configured.
 	DefaultInterval = time.Minute
@@ -44,13 +46,16 @@ type Upstream struct {
 
 // Connect makes the client. It sends nothing yet.
 func (u *Upstream) Connect() (Client, error) {
-	return u.Provider.connect(provider.Options{BaseURL: u.BaseURL, PlainHTTP: u.PlainHTTP, Timeout: u.Timeout}, u)
+	return u.Provider.connect(provider.Options{
+		BaseURL: u.BaseURL, PlainHTTP: u.PlainHTTP, Timeout: u.Timeout, Pace: u.Provider.Limit.Interval(),
+	}, u)
 }
 
 // Config is a configuration file with everything that it refers to.
 type Config struct {
-	Upstreams []*Upstream // in the order of the file
-	Warnings  []string    // what the operator may not have meant
+	Upstreams []*Upstream   // in the order of the file
+	Keep      time.Duration // how long readings are kept
+	Warnings  []string      // what the operator may not have meant
 }
 
 // Select gives the upstreams of these names, in the order of the file, or all
@@ -80,14 +85,14 @@ func Load(path string, lookup Lookup) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{path: path, lookup: lookup}
+	l := &loader{path: path, lookup: lookup, keep: DefaultKeep}
 	if err := l.load([]byte(content)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if l.literals && public {
 		l.warnings = append(l.warnings, publicWarning(path, public))
 	}
-	return &Config{Upstreams: l.upstreams, Warnings: l.warnings}, nil
+	return &Config{Upstreams: l.upstreams, Keep: l.keep, Warnings: l.warnings}, nil
 }
 
 // loader reads one configuration file.
@@ -95,6 +100,7 @@ type loader struct {
 	path      string
 	lookup    Lookup
 	upstreams []*Upstream
+	keep      time.Duration
 	warnings  []string
 	literals  bool // a credential stands in the file itself
 }
@@ -107,9 +113,14 @@ func (l *loader) load(content []byte) error {
 	if root == nil {
 		return &ConfigError{Message: "there are no upstreams", Advice: "begin with: upstreams: [{name: …, provider: …}]"}
 	}
-	found, err := fields(root, false, "upstreams")
+	found, err := fields(root, false, "upstreams", "keep_days")
 	if err != nil {
 		return err
+	}
+	if days, ok := found["keep_days"]; ok {
+		if l.keep, err = dayCount(days); err != nil {
+			return in("keep_days", err)
+		}
 	}
 	list, ok := found["upstreams"].(*ast.SequenceNode)
 	if !ok || len(list.Values) == 0 {

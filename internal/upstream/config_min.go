@@ -77,29 +77,23 @@ func (m Minimum) For(b *provider.Bucket) *decimal.Decimal {
 	return m.all
 }
 
-// absent is what has a minimum and is not among the buckets. An alarm that
-// cannot ring must not look like silence.
-func (m Minimum) absent(buckets []provider.Bucket) string {
+// check fails where something has a minimum and is not in the balance. An alarm
+// that cannot ring must not look like silence.
+func (m Minimum) check(balance *provider.Balance) error {
+	if !balance.Billing.RunsOut() {
+		return nil
+	}
 	for _, key := range slices.Sorted(maps.Keys(m.each)) {
 		service, currency, narrow := strings.Cut(key, "/")
-		if !slices.ContainsFunc(buckets, func(b provider.Bucket) bool {
+		if !slices.ContainsFunc(balance.Buckets, func(b provider.Bucket) bool {
 			return b.Service == service && (!narrow || b.Currency == currency)
 		}) {
-			return key
+			return errAbsent(key)
 		}
 	}
-	return ""
+	return nil
 }
 
-// Spendable is what can still be spent of a bucket: with the credit limit where
-// the provider tells one, and just the amount where it does not.
-func Spendable(b *provider.Bucket) decimal.Decimal {
-	switch {
-	case b.Available != nil:
-		return *b.Available
-	case b.CreditLimit != nil:
-		return b.Amount.Add(*b.CreditLimit)
-	default:
-		return b.Amount
-	}
+func errAbsent(service string) error {
+	return provider.Errorf(provider.Malformed, "the reply has no balance for %s", service)
 }

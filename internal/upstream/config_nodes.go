@@ -165,3 +165,16 @@ func duration(node ast.Node, least, most time.Duration) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// dayCount is a whole number of days.
+func dayCount(node ast.Node) (time.Duration, error) {
+	text, err := scalar(node)
+	if err != nil {
+		return 0, err
+	}
+	days, err := strconv.Atoi(text)
+	if err != nil || days < minKeepDays || days > maxKeepDays {
+		return 0, refuse(node, "", "this must be a number of days from %d to %d", minKeepDays, maxKeepDays)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}

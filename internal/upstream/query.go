@@ -129,25 +129,15 @@ func (a *Answer) fill(balance *provider.Balance, service string, least Minimum) 
 	a.Account, a.Billing = balance.Account, Billing(balance.Billing)
 	for i := range balance.Buckets {
 		if b := &balance.Buckets[i]; service == "" || b.Service == service {
-			left := judge(b, least, a.runsOut())
+			left := judge(b, least, balance.Billing.RunsOut())
 			a.BelowMin = a.BelowMin || left.BelowMin
 			a.Buckets = append(a.Buckets, left)
 		}
 	}
-	missing := least.absent(balance.Buckets)
-	if service != "" && len(a.Buckets) == 0 {
-		missing = service
+	if service != "" && len(a.Buckets) == 0 && balance.Billing.RunsOut() {
+		return errAbsent(service)
 	}
-	if missing != "" && a.runsOut() {
-		return provider.Errorf(provider.Malformed, "the reply has no balance for %s", missing)
-	}
-	return nil
-}
-
-// runsOut tells whether an amount means anything: an account that is paid later,
-// or without limit, is not about to be empty when it shows zero.
-func (a *Answer) runsOut() bool {
-	return a.Billing != Billing(provider.BillingPostpaid) && a.Billing != Billing(provider.BillingUnlimited)
+	return least.check(balance)
 }
 
 // judge holds a bucket against its minimum, where the amount means anything.
@@ -159,7 +149,7 @@ func judge(b *provider.Bucket, least Minimum, runsOut bool) Left {
 	if runsOut {
 		left.Min = least.For(b)
 	}
-	left.BelowMin = left.Min != nil && Spendable(b).LessThan(*left.Min)
+	left.BelowMin = left.Min != nil && b.Spendable().LessThan(*left.Min)
 	return left
 }
 
@@ -220,7 +210,8 @@ func (a *Answer) Sentence() string {
 
 // Spendable is what a minimum is compared with.
 func (l *Left) Spendable() decimal.Decimal {
-	return Spendable(&provider.Bucket{Amount: l.Amount, CreditLimit: l.CreditLimit, Available: l.Available})
+	b := provider.Bucket{Amount: l.Amount, CreditLimit: l.CreditLimit, Available: l.Available}
+	return b.Spendable()
 }
 
 // Text is what can be spent, with its currency.

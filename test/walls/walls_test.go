@@ -28,16 +28,16 @@ type room struct {
 var rooms = map[string]room{
 	"internal/ledger": {},
 	"internal/engine": {imports: []string{"internal/ledger"}},
-	"internal/copier": {imports: []string{"internal/engine", "internal/ledger"}},
+	"internal/copier": {imports: []string{"internal/engine", "internal/ledger", "internal/readings"}},
 	"internal/store/sqlite": {
-		imports: []string{"internal/engine", "internal/ledger", "internal/atomicfile", "internal/copier", "internal/store/sqlrow"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/atomicfile", "internal/copier", "internal/store/sqlrow"},
 		modules: []string{"modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "github.com/gofrs/flock"},
 	},
 	"internal/store/postgres": {
-		imports: []string{"internal/engine", "internal/ledger", "internal/copier", "internal/store/sqlrow"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/copier", "internal/store/sqlrow"},
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3"},
 	},
-	"internal/store/sqlrow":          {imports: []string{"internal/engine", "internal/ledger"}},
+	"internal/store/sqlrow":          {imports: []string{"internal/engine", "internal/ledger", "internal/readings"}},
 	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},
 	"internal/store/storetest": {
 		imports: []string{"internal/engine", "internal/ledger"},
@@ -64,8 +64,13 @@ var rooms = map[string]room{
 		imports: []string{"internal/provider"},
 		modules: []string{"github.com/google/go-cmp/cmp"},
 	},
+	"internal/forecast": {modules: []string{"github.com/shopspring/decimal"}},
+	"internal/readings": {
+		imports: []string{"internal/provider", "internal/forecast"},
+		modules: []string{"github.com/shopspring/decimal"},
+	},
 	"internal/upstream": {
-		imports: []string{"internal/provider", "internal/dialect/"},
+		imports: []string{"internal/provider", "internal/dialect/", "internal/forecast", "internal/readings"},
 		modules: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "github.com/shopspring/decimal"},
 	},
 	"internal/httpapi": {

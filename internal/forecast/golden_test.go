@@ -1,4 +1,4 @@
-package upstream
+package forecast
 
 import (
 	"bytes"
@@ -16,13 +16,13 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-var update = flag.Bool("update", false, "make the series in testdata/forecast and what is forecast from them anew")
+var update = flag.Bool("update", false, "make the series in testdata and what is forecast from them anew")
 
-// TestForecastGolden forecasts from each series in testdata/forecast, again and again as time goes by.
-func TestForecastGolden(t *testing.T) {
+// TestGolden forecasts from each series in testdata, again and again as time goes by.
+func TestGolden(t *testing.T) {
 	for _, s := range allSeries() {
 		t.Run(s.name, func(t *testing.T) {
-			path := filepath.Join("testdata", "forecast", s.name)
+			path := filepath.Join("testdata", s.name)
 			if *update {
 				writeGolden(t, path+".csv", formatReadings(s.readings))
 			}

@@ -1,4 +1,4 @@
-package upstream
+package forecast
 
 import (
 	"math/rand/v2"

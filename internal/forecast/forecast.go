@@ -1,4 +1,6 @@
-package upstream
+// Package forecast says when a balance runs out, from what its readings were. It
+// is a pure function of them, and knows neither clock nor provider.
+package forecast
 
 import (
 	"math/big"

@@ -1,0 +1,170 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/saldo-ledger/saldo/internal/provider"
+	"github.com/saldo-ledger/saldo/internal/readings"
+)
+
+// WatcherOptions say what a Watcher works with. Only Log is mandatory.
+type WatcherOptions struct {
+	Log *slog.Logger
+	// Asked, if not nil, is told of the outcome of each question.
+	Asked func(upstream, provider string, status provider.Status)
+	// Now is the clock, time.Now where it is nil. It decides what is due; how long a
+	// Watcher sleeps until then is measured by the real one.
+	Now func() time.Time
+}
+
+// Watcher asks upstreams, each at its own pace, and keeps what they answer. Where
+// several processes share a store, one of them asks each upstream at a time.
+type Watcher struct {
+	store   readings.Store
+	options WatcherOptions
+	places  chan struct{} // as many as may be asked at one time
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	context context.Context //nolint:containedctx // It ends with the Watcher.
+
+	mu      sync.Mutex
+	watches map[string]*watch
+	keep    time.Duration
+}
+
+// NewWatcher makes a Watcher that asks nobody yet.
+func NewWatcher(store readings.Store, options WatcherOptions) *Watcher {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	w := &Watcher{
+		store: store, options: options, places: make(chan struct{}, atOnce),
+		watches: make(map[string]*watch), keep: DefaultKeep,
+	}
+	w.context, w.stop = context.WithCancel(context.Background())
+	w.running.Go(func() { w.prune(w.context) })
+	return w
+}
+
+// Apply makes a configuration the one that is watched. An upstream of which
+// nothing has changed goes on as it was; one that is new or changed is asked as
+// soon as its provider allows, because it may have been failing until then.
+func (w *Watcher) Apply(config *Config) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := make(map[string]*watch, len(config.Upstreams))
+	var begin []*watch
+	for _, u := range config.Upstreams {
+		if old, ok := w.watches[u.Name]; ok && reflect.DeepEqual(old.upstream, u) {
+			next[u.Name] = old
+			continue
+		}
+		client, err := u.Connect()
+		if err != nil {
+			for _, fresh := range begin {
+				fresh.client.Close()
+			}
+			return fmt.Errorf("%s: %w", u.Name, err)
+		}
+		fresh := &watch{Watcher: w, node: rand.Text(), upstream: u, client: client, early: true}
+		next[u.Name] = fresh
+		begin = append(begin, fresh)
+	}
+	for name, old := range w.watches {
+		if next[name] != old {
+			old.stop()
+		}
+	}
+	w.watches, w.keep = next, config.Keep
+	for _, fresh := range begin {
+		ctx, stop := context.WithCancel(w.context)
+		fresh.stop = stop
+		w.running.Go(func() { fresh.run(ctx) })
+	}
+	return nil
+}
+
+// Watches tells whether an upstream is configured here.
+func (w *Watcher) Watches(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.watches[name] != nil
+}
+
+// Known gives what was last seen of each upstream that is configured here, in
+// order of their names. It reads nothing from the store.
+func (w *Watcher) Known() []readings.State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var known []readings.State
+	for _, one := range w.watches {
+		if state := one.seen.Load(); state != nil {
+			known = append(known, *state)
+		}
+	}
+	slices.SortFunc(known, func(a, b readings.State) int { return cmp.Compare(a.Name, b.Name) })
+	return known
+}
+
+// Close stops asking. Questions under way are taken back.
+func (w *Watcher) Close() {
+	w.stop()
+	w.running.Wait()
+}
+
+// How readings are thinned out.
+const (
+	// DefaultKeep is how long readings are kept where the configuration does not say.
+	DefaultKeep = 400 * 24 * time.Hour
+	// whole is how long each of them is: a forecast looks at a week.
+	whole = 8 * 24 * time.Hour
+	// After that one in an hour is enough, to see what an account cost on a day.
+	thinned = time.Hour
+
+	pruneFirst = time.Minute // after the start, when more is to do than this
+	pruneEvery = time.Hour
+)
+
+// prune removes what need not be kept, until ctx ends. Every node does: twice is
+// no harm, and none has to be the one.
+func (w *Watcher) prune(ctx context.Context) {
+	from := time.Time{} // of all time, at first
+	for pause := pruneFirst; sleep(ctx, pause); pause = pruneEvery {
+		w.mu.Lock()
+		keep := w.keep
+		w.mu.Unlock()
+		now := w.options.Now()
+		pruning := readings.Pruning{Expired: now.Add(-keep), ThinFrom: from, ThinTo: now.Add(-whole).Truncate(thinned), Step: thinned}
+		removed, err := w.store.PruneUpstreams(ctx, pruning)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			w.options.Log.Warn("old readings of upstreams could not be removed", "error", err)
+		default:
+			// The reading before a rise is only known with what comes after it.
+			from = pruning.ThinTo.Add(-24 * time.Hour)
+			w.options.Log.Debug("old readings of upstreams are removed", "readings", removed)
+		}
+	}
+}
+
+// sleep waits, and tells whether ctx goes on.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

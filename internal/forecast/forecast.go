@@ -11,8 +11,8 @@ import (
 
 // Bounds of a forecast.
 const (
-	// maxAge is how old the last reading may be. A night of the provider's failures is bridged.
-	maxAge = day
+	// MaxAge is how old the last reading may be. A night of the provider's failures is bridged.
+	MaxAge = day
 	// horizonDays is how far a forecast looks. What lasts for a year needs no warning.
 	horizonDays = 366
 	// rateDigits is how many digits of a rate are worth printing.
@@ -69,8 +69,8 @@ func Predict(readings []Reading, now time.Time, threshold decimal.Decimal) Forec
 		return Forecast{Outlook: OutlookUnknown, Reason: "there are no readings"}
 	}
 	last := series[len(series)-1]
-	if now.Sub(last.Time) > maxAge {
-		return Forecast{Outlook: OutlookUnknown, Reason: "the last reading is more than a day old"}
+	if now.Sub(last.Time) > MaxAge {
+		return Outdated()
 	}
 	h := newHistory(series)
 	f := Forecast{Outlook: OutlookUnknown, Reason: h.lacks()}
@@ -84,6 +84,11 @@ func Predict(readings []Reading, now time.Time, threshold decimal.Decimal) Forec
 		f.At, f.Earliest, f.Latest = now, now, now
 	}
 	return f
+}
+
+// Outdated is the forecast where the last reading is older than MaxAge.
+func Outdated() Forecast {
+	return Forecast{Outlook: OutlookUnknown, Reason: "the last reading is more than a day old"}
 }
 
 // tempo is how fast a balance is spent, in units per hour.

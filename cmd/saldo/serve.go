@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -39,6 +41,8 @@ type serveCommand struct {
 	PathSecrets      bool     `default:"true" negatable:"" env:"SALDO_PATH_SECRETS" help:"Serve the eSMS GET routes, whose path carries the secret (on unless --no-path-secrets)."`
 	CacheSize        int      `default:"32768" placeholder:"N" env:"SALDO_CACHE_SIZE" help:"Accounts, and keys, kept in memory (default ${default})."`
 
+	Upstreams string `placeholder:"FILE" type:"existingfile" env:"SALDO_UPSTREAMS" help:"Ask the providers in this YAML file for your balance there, and keep what they answer; it is read anew on SIGHUP."`
+
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" env:"SALDO_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error; info has a line for each request (default ${default})."`
 	LogFormat string `default:"json" enum:"json,text" placeholder:"FORMAT" env:"SALDO_LOG_FORMAT" help:"json or text (default ${default})."`
 }
@@ -50,6 +54,7 @@ func (*serveCommand) Help() string {
   saldo serve --db ledger.db
   saldo serve --db ledger.db --listen :8443 --tls-cert cert.pem --tls-key key.pem
   saldo serve --db "postgres://saldo@db.example.com/ledger?sslmode=verify-full"
+  saldo serve --db ledger.db --upstreams upstreams.yaml
   saldo serve --config /etc/saldo/saldo.yaml`
 }
 
@@ -85,14 +90,14 @@ func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
 			return addressHint(err)
 		}
 		printDemo(streams, demo)
-		return c.wait(ctx, demo.Done(), demo.Close, options.Log)
+		return c.wait(ctx, demo.App, demo.Close, options.Log)
 	}
 	running, err := app.Start(ctx, options)
 	if err != nil {
 		return addressHint(err)
 	}
 	c.announce(running.URL(), options)
-	return c.wait(ctx, running.Done(), running.Close, options.Log)
+	return c.wait(ctx, running, running.Close, options.Log)
 }
 
 func (c *serveCommand) logger(buffer *app.LogBuffer) *slog.Logger {
@@ -129,6 +134,7 @@ func (c *serveCommand) options(log *slog.Logger) (app.Options, error) {
 		TrustedProxies: proxies,
 		PathSecrets:    c.PathSecrets,
 		CacheSize:      c.CacheSize,
+		Upstreams:      c.Upstreams,
 		Log:            log,
 	}, nil
 }
@@ -145,13 +151,22 @@ func (c *serveCommand) announce(url string, options app.Options) {
 }
 
 // wait blocks until the process is told to stop, or serving ends by itself, and
-// then closes down in order.
-func (c *serveCommand) wait(ctx context.Context, done <-chan error, shut func(context.Context) error, log *slog.Logger) error {
+// then closes down in order. Meanwhile SIGHUP has files read anew.
+func (c *serveCommand) wait(ctx context.Context, running *app.App, shut func(context.Context) error, log *slog.Logger) error {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	var failure error
-	select {
-	case failure = <-done:
-	case <-ctx.Done():
-		log.Info("stopping", "hint", "requests under way are finished first")
+	for serving := true; serving; {
+		select {
+		case <-reload:
+			running.Reload()
+		case failure = <-running.Done():
+			serving = false
+		case <-ctx.Done():
+			log.Info("stopping", "hint", "requests under way are finished first")
+			serving = false
+		}
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()

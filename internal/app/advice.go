@@ -28,3 +28,12 @@ func advise(err error, known ...[]advice) error {
 	}
 	return err
 }
+
+// hintIn is the hint that an error carries, "" where it has none.
+func hintIn(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}

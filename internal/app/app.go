@@ -19,6 +19,8 @@ import (
 	"github.com/saldo-ledger/saldo/internal/dialect/esms"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/httpapi"
+	"github.com/saldo-ledger/saldo/internal/readings"
+	"github.com/saldo-ledger/saldo/internal/upstream"
 )
 
 // Options say what to serve and how.
@@ -34,6 +36,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed
 	PathSecrets    bool           // serve the eSMS routes that carry the secret in their path
 	CacheSize      int            // accounts, and keys, kept in memory; 0 for the default
+	Upstreams      string         // the file that says which providers are asked; "" for none
 
 	Log *slog.Logger
 }
@@ -52,20 +55,28 @@ const (
 type App struct {
 	store    Store
 	engine   *engine.Engine
+	watcher  *upstream.Watcher
 	server   *http.Server
 	listener net.Listener
 	served   chan error
 	tls      bool
+	options  Options
 }
 
 // Start opens the ledger and serves it. The caller closes the App.
 func Start(ctx context.Context, options Options) (_ *App, err error) {
-	a := &App{served: make(chan error, 1), tls: options.TLSCert != ""}
+	a := &App{served: make(chan error, 1), tls: options.TLSCert != "", options: options}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.release())
 		}
 	}()
+	var upstreams *upstream.Config
+	if options.Upstreams != "" {
+		if upstreams, err = loadUpstreams(options.Upstreams, options.Log); err != nil {
+			return nil, err
+		}
+	}
 	if a.store, err = OpenStore(ctx, options.DB); err != nil {
 		return nil, err
 	}
@@ -78,6 +89,11 @@ func Start(ctx context.Context, options Options) (_ *App, err error) {
 	metrics.WatchQueue(a.engine.QueueDepth)
 	if err := a.listen(ctx, options); err != nil {
 		return nil, err
+	}
+	if upstreams != nil {
+		if err := a.watchUpstreams(a.store.(readings.Store), upstreams, metrics); err != nil {
+			return nil, err
+		}
 	}
 	a.server = &http.Server{
 		Handler:           handler(a.engine, options, metrics),
@@ -174,6 +190,9 @@ func (a *App) release() error {
 		if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if a.watcher != nil {
+		a.watcher.Close()
 	}
 	if a.engine != nil {
 		a.engine.Close()

@@ -198,6 +198,30 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestPace: attempts are as far apart as the provider's limit wants, though the
+// pause between them would be shorter, and there are fewer where time is short.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked []time.Time
+		p := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked = append(asked, time.Now())
+			io.WriteString(w, string(ProviderError))
+		})
+		asker := over(t, p, 15*time.Second)
+		asker.pace = 6 * time.Second
+		check(t, asker.Ask(t.Context(), question, decode), ProviderError, "")
+		if len(asked) != 3 || asked[1].Sub(asked[0]) != asker.pace || asked[2].Sub(asked[1]) != asker.pace {
+			t.Errorf("asked at %v", asked)
+		}
+		asked, asker.pace = nil, 20*time.Second
+		check(t, asker.Ask(t.Context(), question, decode), ProviderError, "")
+		if len(asked) != 1 {
+			t.Errorf("asked %d times", len(asked))
+		}
+	})
+}
+
 // TestJitter: those who failed together do not come back together.
 func TestJitter(t *testing.T) {
 	t.Parallel()

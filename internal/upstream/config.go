@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,7 +39,10 @@ type Upstream struct {
 	PlainHTTP bool   // let credentials travel unencrypted to another machine
 	Timeout   time.Duration
 	Interval  time.Duration
-	Min       Minimum
+	// Pace is at least so long between two questions, by the provider's limit: longer
+	// than the limit itself where other upstreams ask the same account.
+	Pace time.Duration
+	Min  Minimum
 
 	Credentials Credentials
 	HTTP        *generic.Settings // of the provider http, nil for all others
@@ -47,7 +51,7 @@ type Upstream struct {
 // Connect makes the client. It sends nothing yet.
 func (u *Upstream) Connect() (Client, error) {
 	return u.Provider.connect(provider.Options{
-		BaseURL: u.BaseURL, PlainHTTP: u.PlainHTTP, Timeout: u.Timeout, Pace: u.Provider.Limit.Interval(),
+		BaseURL: u.BaseURL, PlainHTTP: u.PlainHTTP, Timeout: u.Timeout, Pace: u.Pace,
 	}, u)
 }
 
@@ -135,6 +139,24 @@ func (l *loader) load(content []byte) error {
 			return at(node, nameOf(node), err)
 		}
 		l.upstreams = append(l.upstreams, u)
+	}
+	return l.share(list)
+}
+
+// share makes those who ask the same account keep its limit together.
+func (l *loader) share(list *ast.SequenceNode) error {
+	for i, u := range l.upstreams {
+		sharing := 0
+		for _, other := range l.upstreams {
+			if other.Provider == u.Provider && other.BaseURL == u.BaseURL && reflect.DeepEqual(other.Credentials, u.Credentials) {
+				sharing++
+			}
+		}
+		u.Pace = time.Duration(sharing) * u.Provider.Limit.Interval()
+		if u.Interval < u.Pace {
+			return at(list.Values[i], u.Name, refuse(list.Values[i], "make the interval of each longer, or ask the account once",
+				"interval: %s lets an account ask %s, and %d upstreams ask this one: %s is the least", u.Provider.Name, u.Provider.Limit, sharing, u.Pace))
+		}
 	}
 	return nil
 }
@@ -265,6 +287,7 @@ func (u *Upstream) times(found map[string]ast.Node, node ast.Node) error {
 	if u.Interval == 0 {
 		u.Interval = DefaultInterval
 	}
+	u.Pace = u.Provider.Limit.Interval()
 	if least := u.Provider.Limit.Interval(); u.Interval < least {
 		if value, ok := found["interval"]; ok {
 			node = value

@@ -155,7 +155,7 @@ func (w *watch) conclude(ctx context.Context, state readings.State, asked time.T
 	u := w.upstream
 	done := w.options.Now().UTC().Truncate(time.Microsecond)
 	state.Provider, state.Interval, state.AskedAt = u.Provider.Name, u.Interval, done
-	state.BarredAt = done.Add(max(u.Provider.Limit.Interval(), time.Second))
+	state.BarredAt = done.Add(max(u.Pace, time.Second))
 	pause := u.Interval
 	var added []readings.Reading
 	if err != nil {
@@ -224,12 +224,14 @@ func (w *watch) predict(ctx context.Context, before, good *readings.Balance, add
 	if !good.Billing.RunsOut() {
 		return
 	}
-	if before != nil && good.At.Sub(w.predicted) < predictEvery && good.At.After(w.predicted) {
-		for i := range good.Buckets {
-			if old := before.Find(readings.KeyOf(&good.Buckets[i].Bucket)); old != nil {
-				good.Buckets[i].Empty, good.Buckets[i].Low = old.Empty, old.Low
-			}
+	// What was forecast a moment ago is true still, and better than nothing where the
+	// store fails.
+	for i := range good.Buckets {
+		if old := before.Find(readings.KeyOf(&good.Buckets[i].Bucket)); old != nil {
+			good.Buckets[i].Empty, good.Buckets[i].Low = old.Empty, old.Low
 		}
+	}
+	if age := good.At.Sub(w.predicted); age >= 0 && age < predictEvery {
 		return
 	}
 	history, err := w.history(ctx, good.At)

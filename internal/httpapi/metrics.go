@@ -22,6 +22,7 @@ type Metrics struct {
 	commits      prometheus.Histogram
 	postings     *prometheus.CounterVec
 	authFailures *prometheus.CounterVec
+	questions    *prometheus.CounterVec
 
 	// handler serves the metrics in Prometheus's format. There is one, because
 	// it counts the requests that it serves at the same time.
@@ -64,8 +65,12 @@ func NewMetrics() *Metrics {
 			Name: "saldo_authentication_failures_total",
 			Help: "Refused authentications by reason: unauthorized, ip_denied, or limited.",
 		}, []string{"reason"}),
+		questions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "saldo_upstream_questions_total",
+			Help: "Questions that this node asked upstreams, by outcome: ok, or why there was no balance.",
+		}, []string{"upstream", "provider", "status"}),
 	}
-	m.registry.MustRegister(m.requests, m.batchSize, m.commits, m.postings, m.authFailures,
+	m.registry.MustRegister(m.requests, m.batchSize, m.commits, m.postings, m.authFailures, m.questions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m

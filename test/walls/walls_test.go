@@ -74,7 +74,7 @@ var rooms = map[string]room{
 		modules: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "github.com/shopspring/decimal"},
 	},
 	"internal/httpapi": {
-		imports: []string{"internal/engine", "internal/ledger", "api"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/forecast", "api"},
 		modules: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/", "golang.org/x/time/rate"},
 	},
 	"internal/app": {imports: []string{"internal/"}},

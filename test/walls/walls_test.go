@@ -37,7 +37,10 @@ var rooms = map[string]room{
 		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/copier", "internal/store/sqlrow"},
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3"},
 	},
-	"internal/store/sqlrow":          {imports: []string{"internal/engine", "internal/ledger", "internal/readings"}},
+	"internal/store/sqlrow": {
+		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/forecast"},
+		modules: []string{"github.com/shopspring/decimal"},
+	},
 	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},
 	"internal/store/storetest": {
 		imports: []string{"internal/engine", "internal/ledger"},

@@ -9,3 +9,5 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO saldo_app, saldo_read;
 GRANT INSERT ON transactions, entries TO saldo_app;
 GRANT INSERT, UPDATE ON accounts, wallets, holds, refunds, system_accounts, keys TO saldo_app;
 GRANT DELETE ON copy_progress TO saldo_app;
+GRANT INSERT, UPDATE, DELETE ON upstreams TO saldo_app;
+GRANT INSERT, DELETE ON upstream_readings TO saldo_app;

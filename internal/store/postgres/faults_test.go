@@ -310,7 +310,7 @@ func TestOpen(t *testing.T) {
 	if err := reading.Write(ctx, func(engine.Tx) error { return nil }); !errors.Is(err, postgres.ErrReadOnly) {
 		t.Errorf("a write to a reader: %v", err)
 	}
-	exec("UPDATE saldo_version SET version_id = 99 WHERE version_id = 2")
+	exec("UPDATE saldo_version SET version_id = 99 WHERE version_id = 3")
 	for _, open := range []func(context.Context, string) (*postgres.Store, error){postgres.Create, postgres.Open, postgres.OpenReadOnly} {
 		if _, err := open(ctx, database); !errors.Is(err, postgres.ErrNewer) {
 			t.Errorf("a later version: %v", err)

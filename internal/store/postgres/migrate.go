@@ -56,9 +56,6 @@ func (s *Store) versions(ctx context.Context) (version, known int, err error) {
 		return 0, 0, err
 	}
 	known = len(files) // they are numbered from 1
-	if s.isCockroach(ctx) {
-		known--
-	}
 	err = s.reader.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable).Scan(&version)
 	return version, known, err
 }
@@ -76,7 +73,9 @@ func (s *Store) isCockroach(ctx context.Context) bool {
 // transaction, so that one of them succeeds and the others fail. They find the
 // work done when they look again. A lock held for a session would do without
 // that, and would not work behind PgBouncer.
-const migrateAttempts = 5
+//
+// A node may lose to others at each migration.
+const migrateAttempts = 10
 
 func (s *Store) migrate(ctx context.Context) (err error) {
 	files, err := fs.Sub(migrations, "migrations")

@@ -19,7 +19,9 @@ var privileges = strings.Fields(`
 	refunds SELECT refunds INSERT refunds UPDATE
 	system_accounts SELECT system_accounts INSERT system_accounts UPDATE
 	keys SELECT keys INSERT keys UPDATE
-	copy_progress SELECT copy_progress DELETE`)
+	copy_progress SELECT copy_progress DELETE
+	upstreams SELECT upstreams INSERT upstreams UPDATE upstreams DELETE
+	upstream_readings SELECT upstream_readings INSERT upstream_readings DELETE`)
 
 // checkPrivileges says at the start what a write would fail for later.
 func (s *Store) checkPrivileges(ctx context.Context) error {

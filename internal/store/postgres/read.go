@@ -85,9 +85,14 @@ func gathered[K comparable, V any](s *Store, query func(context.Context, []K) (m
 
 // readList is list outside of a transaction.
 func readList[T any](ctx context.Context, s *Store, scan func(pgx.Row, *T) error, query string, args ...any) ([]*T, error) {
+	return readPage(ctx, s, scanNew(scan), query, args...)
+}
+
+// readPage is page outside of a transaction.
+func readPage[T any](ctx context.Context, s *Store, scan func(pgx.Row, *T) error, query string, args ...any) ([]T, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	return reading(s, func() ([]*T, error) { return list(ctx, s.reader, scan, query, args...) })
+	return reading(s, func() ([]T, error) { return page(ctx, s.reader, scan, query, args...) })
 }
 
 // readOne is one outside of a transaction.

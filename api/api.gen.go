@@ -175,6 +175,30 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for ForecastOutlook.
+const (
+	ForecastOutlookFalling ForecastOutlook = "falling"
+	ForecastOutlookIdle    ForecastOutlook = "idle"
+	ForecastOutlookReached ForecastOutlook = "reached"
+	ForecastOutlookUnknown ForecastOutlook = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ForecastOutlook enum.
+func (e ForecastOutlook) Valid() bool {
+	switch e {
+	case ForecastOutlookFalling:
+		return true
+	case ForecastOutlookIdle:
+		return true
+	case ForecastOutlookReached:
+		return true
+	case ForecastOutlookUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HoldStatus.
 const (
 	HoldStatusCaptured HoldStatus = "captured"
@@ -355,6 +379,90 @@ func (e TransactionType) Valid() bool {
 	case TransactionTypeTopup:
 		return true
 	case TransactionTypeTransfer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpstreamBilling.
+const (
+	UpstreamBillingPostpaid  UpstreamBilling = "postpaid"
+	UpstreamBillingPrepaid   UpstreamBilling = "prepaid"
+	UpstreamBillingUnknown   UpstreamBilling = "unknown"
+	UpstreamBillingUnlimited UpstreamBilling = "unlimited"
+)
+
+// Valid indicates whether the value is a known member of the UpstreamBilling enum.
+func (e UpstreamBilling) Valid() bool {
+	switch e {
+	case UpstreamBillingPostpaid:
+		return true
+	case UpstreamBillingPrepaid:
+		return true
+	case UpstreamBillingUnknown:
+		return true
+	case UpstreamBillingUnlimited:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpstreamStatus.
+const (
+	UpstreamStatusIPDenied       UpstreamStatus = "ip_denied"
+	UpstreamStatusInvalidRequest UpstreamStatus = "invalid_request"
+	UpstreamStatusMalformed      UpstreamStatus = "malformed"
+	UpstreamStatusOk             UpstreamStatus = "ok"
+	UpstreamStatusPending        UpstreamStatus = "pending"
+	UpstreamStatusProviderError  UpstreamStatus = "provider_error"
+	UpstreamStatusRateLimited    UpstreamStatus = "rate_limited"
+	UpstreamStatusSuspended      UpstreamStatus = "suspended"
+	UpstreamStatusUnauthorized   UpstreamStatus = "unauthorized"
+	UpstreamStatusUnreachable    UpstreamStatus = "unreachable"
+)
+
+// Valid indicates whether the value is a known member of the UpstreamStatus enum.
+func (e UpstreamStatus) Valid() bool {
+	switch e {
+	case UpstreamStatusIPDenied:
+		return true
+	case UpstreamStatusInvalidRequest:
+		return true
+	case UpstreamStatusMalformed:
+		return true
+	case UpstreamStatusOk:
+		return true
+	case UpstreamStatusPending:
+		return true
+	case UpstreamStatusProviderError:
+		return true
+	case UpstreamStatusRateLimited:
+		return true
+	case UpstreamStatusSuspended:
+		return true
+	case UpstreamStatusUnauthorized:
+		return true
+	case UpstreamStatusUnreachable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpstreamUnit.
+const (
+	UpstreamUnitCredits UpstreamUnit = "credits"
+	UpstreamUnitMoney   UpstreamUnit = "money"
+)
+
+// Valid indicates whether the value is a known member of the UpstreamUnit enum.
+func (e UpstreamUnit) Valid() bool {
+	switch e {
+	case UpstreamUnitCredits:
+		return true
+	case UpstreamUnitMoney:
 		return true
 	default:
 		return false
@@ -699,6 +807,24 @@ type DeliveryReport struct {
 // DeliveryState The state of a message, in the words of SMPP. All but `ENROUTE` are final.
 type DeliveryState string
 
+// Drift A row by its times, with how far it drifts.
+type Drift struct {
+	// From An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	From Time `json:"from"`
+
+	// To An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	To Time `json:"to"`
+
+	// Drift An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	//
+	// Examples: 18.383
+	Drift UpstreamAmount `json:"drift"`
+}
+
 // ErrorCode The stable name of a failure.
 type ErrorCode string
 
@@ -722,6 +848,51 @@ type ExtendRequest struct {
 	// Reference The caller's own name for the movement, at most 200 bytes of printable text; by default that of the hold.
 	Reference Reference `json:"reference,omitempty,omitzero"`
 }
+
+// Forecast When a balance reaches a threshold, if it is spent as it was. Top-ups are left out. A forecast is told for a day after its reading; then the outlook is `unknown`.
+type Forecast struct {
+	// Outlook The forecast in one word:
+	//
+	// - `unknown`: there is not enough to tell;
+	// - `reached`: it is at the threshold, or below;
+	// - `falling`: it reaches the threshold, and `at` says when;
+	// - `idle`: it does not within a year, by what is usually spent.
+	Outlook ForecastOutlook `json:"outlook"`
+
+	// Reason What is missing where the outlook is `unknown`.
+	//
+	// Examples: the last reading is more than a day old
+	Reason string `json:"reason"`
+
+	// SpendPerHour What is usually spent, over whole days.
+	SpendPerHour UpstreamAmount `json:"spend_per_hour"`
+
+	// RecentPerHour What was spent lately.
+	RecentPerHour UpstreamAmount `json:"recent_per_hour"`
+
+	// Burst Whether lately much more was spent than is usual at these hours; `at` reckons with it then.
+	Burst bool `json:"burst"`
+
+	// At When the threshold is reached.
+	At *Time `json:"at"`
+
+	// Earliest The same by the fastest day of the last week, or by what is spent lately. It is the one to warn by.
+	Earliest *Time `json:"earliest"`
+
+	// Latest The same by the slowest day.
+	Latest *Time `json:"latest"`
+
+	// InSeconds How long it is from now until `at`.
+	InSeconds *int64 `json:"in_seconds"`
+}
+
+// ForecastOutlook The forecast in one word:
+//
+// - `unknown`: there is not enough to tell;
+// - `reached`: it is at the threshold, or below;
+// - `falling`: it reaches the threshold, and `at` says when;
+// - `idle`: it does not within a year, by what is usually spent.
+type ForecastOutlook string
 
 // Health The state of the service.
 type Health struct {
@@ -1049,6 +1220,181 @@ type Problem struct {
 
 	// Index Where the problem is that of one transaction of an atomic batch, or of one delivery report, its place there, counted from 0.
 	Index *int `json:"index,omitempty"`
+}
+
+// ReadAmount An amount, and when it was read.
+type ReadAmount struct {
+	// At An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	At Time `json:"at"`
+
+	// Amount An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	//
+	// Examples: 18.383
+	Amount UpstreamAmount `json:"amount"`
+}
+
+// Reading What one balance was at a moment. What the provider does not tell is null.
+type Reading struct {
+	// At An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	At Time `json:"at"`
+
+	// Service What a balance at a provider is for, such as `sms` or `voip`. From `main` all services are paid.
+	//
+	// Examples: sms
+	Service UpstreamService `json:"service"`
+
+	// Unit What an amount counts. `credits` are messages or points, by the provider's own prices.
+	Unit UpstreamUnit `json:"unit"`
+
+	// Currency An ISO 4217 code. It is empty for credits, and where nobody knows.
+	//
+	// Examples: CNY
+	Currency UpstreamCurrency `json:"currency"`
+
+	// Amount What was left.
+	Amount UpstreamAmount `json:"amount"`
+
+	// CreditLimit How far below zero the amount might go.
+	CreditLimit *UpstreamAmount `json:"credit_limit"`
+
+	// Available What could be spent, with the credit limit.
+	Available *UpstreamAmount `json:"available"`
+
+	// Pending Taken off, or about to be, but not yet counted.
+	Pending *UpstreamAmount `json:"pending"`
+
+	// Spendable What could be spent, as far as the provider told.
+	Spendable UpstreamAmount `json:"spendable"`
+
+	// Rise Whether more could be spent than at the reading before: a top-up, most likely.
+	Rise bool `json:"rise"`
+}
+
+// ReadingPage Readings of an upstream in a range of time, one page of them.
+type ReadingPage struct {
+	// From Where the range starts.
+	From Time `json:"from"`
+
+	// To Where the range ends. This time itself is no longer in it.
+	To Time `json:"to"`
+
+	// Items The readings, oldest first.
+	Items []Reading `json:"items"`
+
+	// NextCursor Where the next page starts. The last page does not have it.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// ReconciledBucket One balance, compared with what was charged between its first and its last reading.
+type ReconciledBucket struct {
+	// Service What a balance at a provider is for, such as `sms` or `voip`. From `main` all services are paid.
+	//
+	// Examples: sms
+	Service UpstreamService `json:"service"`
+
+	// Unit What an amount counts. `credits` are messages or points, by the provider's own prices.
+	Unit UpstreamUnit `json:"unit"`
+
+	// Currency An ISO 4217 code. It is empty for credits, and where nobody knows.
+	//
+	// Examples: CNY
+	Currency UpstreamCurrency `json:"currency"`
+
+	// Opening An amount, and when it was read.
+	Opening ReadAmount `json:"opening"`
+
+	// Closing An amount, and when it was read.
+	Closing ReadAmount `json:"closing"`
+
+	// ToppedUp All rises between consecutive readings.
+	ToppedUp UpstreamAmount `json:"topped_up"`
+
+	// Spent All falls between consecutive readings.
+	Spent UpstreamAmount `json:"spent"`
+
+	// Charges What was charged, by wallets and currencies.
+	Charges []UsageRow `json:"charges"`
+
+	// Margin What was charged, net of refunds, less what was spent; null where these are not in one currency.
+	Margin *UpstreamAmount `json:"margin"`
+
+	// MarginPercent How much of the charges the margin is, in per cent with two digits; null where nothing was charged.
+	MarginPercent *string `json:"margin_percent"`
+
+	// Reason Why there is no margin, or no drift; empty where both are there.
+	Reason string `json:"reason"`
+
+	// LargestDrift The row that drifts most, the first of several; null where none does.
+	LargestDrift *Drift `json:"largest_drift"`
+
+	// Rows The intervals, one after the other.
+	Rows []ReconciledRow `json:"rows"`
+}
+
+// ReconciledRow One interval between two readings.
+type ReconciledRow struct {
+	// From An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	From Time `json:"from"`
+
+	// To An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	To Time `json:"to"`
+
+	// ToppedUp An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	//
+	// Examples: 18.383
+	ToppedUp UpstreamAmount `json:"topped_up"`
+
+	// Spent An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	//
+	// Examples: 18.383
+	Spent UpstreamAmount `json:"spent"`
+
+	// Count How many charges and captures there are.
+	Count int64 `json:"count"`
+
+	// Net What was charged, less what was refunded; null where that is in several currencies, or nothing was charged in the whole range.
+	Net *UpstreamAmount `json:"net"`
+
+	// CostPerCharge What the provider took for each of them, rounded like a drift; null where there are none.
+	CostPerCharge *UpstreamAmount `json:"cost_per_charge"`
+
+	// Drift What the provider took beyond its part; null where no part can be told.
+	Drift *UpstreamAmount `json:"drift"`
+}
+
+// Reconciliation What an upstream took, compared with what was charged through it.
+//
+// Examples: {"buckets":[{"charges":[{"charged":"8.5","count":200,"currency":"CNY","net":"8","refunded":"0.5","wallet":"sms"}],"closing":{"amount":"103","at":"2026-11-02T23:59:30.000000Z"},"currency":"CNY","largest_drift":{"drift":"0.5","from":"2026-10-31T23:59:30.000000Z","to":"2026-11-01T23:59:30.000000Z"},"margin":"4","margin_percent":"50.00","opening":{"amount":"10","at":"2026-10-31T23:59:30.000000Z"},"reason":"","rows":[{"cost_per_charge":"0.025","count":100,"drift":"0.5","from":"2026-10-31T23:59:30.000000Z","net":"4","spent":"2.5","to":"2026-11-01T23:59:30.000000Z","topped_up":"97"},{"cost_per_charge":"0.015","count":100,"drift":"-0.5","from":"2026-11-01T23:59:30.000000Z","net":"4","spent":"1.5","to":"2026-11-02T23:59:30.000000Z","topped_up":"0"}],"service":"sms","spent":"4","topped_up":"97","unit":"money"}],"from":"2026-11-01T00:00:00.000000Z","time_zone":"UTC","to":"2026-11-03T00:00:00.000000Z","unmatched":[],"upstream":"antgst-sms"}
+type Reconciliation struct {
+	// Upstream The name that the operator gave to an account at a provider.
+	//
+	// Examples: antgst-sms
+	Upstream UpstreamName `json:"upstream"`
+
+	// From Where the range that was asked for starts.
+	From Time `json:"from"`
+
+	// To Where it ends.
+	To Time `json:"to"`
+
+	// TimeZone A time zone by its IANA name.
+	//
+	// Examples: Asia/Ho_Chi_Minh
+	TimeZone TimeZone `json:"time_zone"`
+
+	// Buckets The balances that have readings in the range.
+	Buckets []ReconciledBucket `json:"buckets"`
+
+	// Unmatched Charges of the range that are held against no balance, by wallets and currencies.
+	Unmatched []UsageRow `json:"unmatched"`
 }
 
 // Reference The caller's own name for the movement, a message id for example; at most 200 bytes of printable text.
@@ -1416,6 +1762,173 @@ type TrialBalanceRow struct {
 	Total Amount `json:"total"`
 }
 
+// Upstream An account of the operator's at a provider.
+//
+// Examples: {"asked_at":"2026-11-01T08:30:00.000000Z","balance":{"account":"18","age_seconds":12,"at":"2026-11-01T08:30:00.000000Z","billing":"prepaid","buckets":[{"amount":"120.5","available":null,"below_min":false,"credit_limit":null,"currency":"CNY","currency_source":"documentation","empty":{"at":"2026-11-03T08:42:00.000000Z","burst":false,"earliest":"2026-11-02T20:10:00.000000Z","in_seconds":173508,"latest":null,"outlook":"falling","reason":"","recent_per_hour":"3","spend_per_hour":"2.5"},"low":null,"min":"100","pending":null,"service":"sms","spendable":"120.5","unit":"money"}]},"code":"","due_at":"2026-11-01T08:31:00.000000Z","failures":0,"interval_seconds":60,"message":"","name":"antgst-sms","provider":"antgst","status":"ok","watched":true}
+type Upstream struct {
+	// Name The name that the operator gave to an account at a provider.
+	//
+	// Examples: antgst-sms
+	Name UpstreamName `json:"name"`
+
+	// Provider Which service it is.
+	//
+	// Examples: antgst
+	Provider string `json:"provider"`
+
+	// Watched Whether it stands in the configuration of the node that answers. Other nodes may have another one.
+	Watched bool `json:"watched"`
+
+	// Status What came of asking last:
+	//
+	// - `pending`: it was not asked yet;
+	// - `ok`: it told its balance;
+	// - `unauthorized`: it does not know the key, or the secret is wrong;
+	// - `ip_denied`: it does not let the address in;
+	// - `suspended`: the account there is locked or closed;
+	// - `rate_limited`: it was asked too often;
+	// - `invalid_request`: it does not understand the question;
+	// - `provider_error`: it says that it failed;
+	// - `malformed`: what came is no reply of this provider's;
+	// - `unreachable`: nothing came, or not in time.
+	Status UpstreamStatus `json:"status"`
+
+	// Code The provider's own code of a failure, empty where there is none.
+	//
+	// Examples: 102
+	Code string `json:"code"`
+
+	// Message Why it failed, in plain words; empty where it did not.
+	Message string `json:"message"`
+
+	// Failures How often asking has failed since it last did not.
+	Failures int `json:"failures"`
+
+	// AskedAt When it last answered, or failed to.
+	AskedAt *Time `json:"asked_at"`
+
+	// DueAt When it is asked next, where a node watches it.
+	DueAt Time `json:"due_at"`
+
+	// IntervalSeconds How often it is asked, as configured where it was asked last; 0 before that.
+	IntervalSeconds int64 `json:"interval_seconds"`
+
+	// Balance What it had left when it last told.
+	Balance *UpstreamBalance `json:"balance"`
+}
+
+// UpstreamAmount An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+//
+// Examples: 18.383
+type UpstreamAmount = string
+
+// UpstreamBalance What a provider said is left.
+type UpstreamBalance struct {
+	// At An RFC 3339 time. Saldo writes UTC with six digits of a second.
+	//
+	// Examples: 2026-11-01T00:00:00.000000Z
+	At Time `json:"at"`
+
+	// AgeSeconds How long ago that was.
+	AgeSeconds int64 `json:"age_seconds"`
+
+	// Account The provider's name of the account, empty where it gives none.
+	Account string `json:"account"`
+
+	// Billing How an account at a provider is paid. Amounts of one that is paid later, or without limit, do not run out.
+	Billing UpstreamBilling `json:"billing"`
+
+	// Buckets What is left of what, one for each service and currency.
+	Buckets []UpstreamBucket `json:"buckets"`
+}
+
+// UpstreamBilling How an account at a provider is paid. Amounts of one that is paid later, or without limit, do not run out.
+type UpstreamBilling string
+
+// UpstreamBucket What is left for one service. What the provider does not tell is null.
+type UpstreamBucket struct {
+	// Service What a balance at a provider is for, such as `sms` or `voip`. From `main` all services are paid.
+	//
+	// Examples: sms
+	Service UpstreamService `json:"service"`
+
+	// Unit What an amount counts. `credits` are messages or points, by the provider's own prices.
+	Unit UpstreamUnit `json:"unit"`
+
+	// Currency An ISO 4217 code. It is empty for credits, and where nobody knows.
+	//
+	// Examples: CNY
+	Currency UpstreamCurrency `json:"currency"`
+
+	// CurrencySource Where the currency comes from. It is empty where there is none.
+	CurrencySource string `json:"currency_source"`
+
+	// Amount What is left, negative where a credit line is used.
+	Amount UpstreamAmount `json:"amount"`
+
+	// CreditLimit How far below zero the amount may go.
+	CreditLimit *UpstreamAmount `json:"credit_limit"`
+
+	// Available What can be spent, with the credit limit.
+	Available *UpstreamAmount `json:"available"`
+
+	// Pending Taken off, or about to be, but not yet counted.
+	Pending *UpstreamAmount `json:"pending"`
+
+	// Spendable What can be spent, as far as the provider tells. The minimum is compared with it.
+	Spendable UpstreamAmount `json:"spendable"`
+
+	// Min How much should be left, as configured.
+	Min *UpstreamAmount `json:"min"`
+
+	// BelowMin Whether less can be spent than should be left.
+	BelowMin bool `json:"below_min"`
+
+	// Empty When nothing can be spent any more. It is null where an amount means nothing, because the account is paid later or without limit.
+	Empty *Forecast `json:"empty"`
+
+	// Low When the minimum is reached, where there is one.
+	Low *Forecast `json:"low"`
+}
+
+// UpstreamCurrency An ISO 4217 code. It is empty for credits, and where nobody knows.
+//
+// Examples: CNY
+type UpstreamCurrency = string
+
+// UpstreamList Upstreams, in the order of their names.
+type UpstreamList struct {
+	// Items The upstreams.
+	Items []Upstream `json:"items"`
+}
+
+// UpstreamName The name that the operator gave to an account at a provider.
+//
+// Examples: antgst-sms
+type UpstreamName = string
+
+// UpstreamService What a balance at a provider is for, such as `sms` or `voip`. From `main` all services are paid.
+//
+// Examples: sms
+type UpstreamService = string
+
+// UpstreamStatus What came of asking last:
+//
+// - `pending`: it was not asked yet;
+// - `ok`: it told its balance;
+// - `unauthorized`: it does not know the key, or the secret is wrong;
+// - `ip_denied`: it does not let the address in;
+// - `suspended`: the account there is locked or closed;
+// - `rate_limited`: it was asked too often;
+// - `invalid_request`: it does not understand the question;
+// - `provider_error`: it says that it failed;
+// - `malformed`: what came is no reply of this provider's;
+// - `unreachable`: nothing came, or not in time.
+type UpstreamStatus string
+
+// UpstreamUnit What an amount counts. `credits` are messages or points, by the provider's own prices.
+type UpstreamUnit string
+
 // Usage What was charged and refunded in a range of time.
 //
 // Examples: {"from":"2026-11-01T00:00:00.000000Z","group":"day","items":[{"charged":"9.575","count":250,"currency":"CNY","day":"2026-11-01","net":"9.5367","refunded":"0.0383"},{"charged":"3.83","count":100,"currency":"CNY","day":"2026-11-02","net":"3.83","refunded":"0"}],"to":"2026-11-03T00:00:00.000000Z"}
@@ -1631,6 +2144,11 @@ type TimeZoneQuery = TimeZone
 // Examples: 2026-11-01, 2026-11-01T00:00:00.000000Z
 type ToTime = TimeOrDate
 
+// UpstreamPath The name that the operator gave to an account at a provider.
+//
+// Examples: antgst-sms
+type UpstreamPath = UpstreamName
+
 // WalletPath What the money of a wallet is for. Every account has `sms` and `voip`.
 //
 // Examples: sms
@@ -1811,6 +2329,9 @@ type GetUsageParams struct {
 	// Account Only what belongs to this account.
 	Account *AccountQuery `form:"account,omitempty" json:"account,omitempty"`
 
+	// Upstream Only what was sent through this upstream: charges and captures that name it in the member `upstream` of their metadata, captures whose hold names it, and refunds of such charges.
+	Upstream *UpstreamName `form:"upstream,omitempty" json:"upstream,omitempty"`
+
 	// Limit The most items that a page may have.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1840,6 +2361,45 @@ type FindTransactionsParams struct {
 type PostTransactionParams struct {
 	// IdempotencyKey The caller's name for this movement, 1 to 255 visible ASCII characters: new for each movement and the same for its retries. Customers' names never meet each other's.
 	IdempotencyKey IdempotencyKeyHeader `json:"Idempotency-Key"`
+}
+
+// ListReadingsParams defines parameters for ListReadings.
+type ListReadingsParams struct {
+	// From Where the range starts. A date stands for the start of that day in `tz`.
+	From *FromTime `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Where the range ends, by default now. This time itself is no longer in it. A date stands for the start of that day in `tz`.
+	To *ToTime `form:"to,omitempty" json:"to,omitempty"`
+
+	// Tz The time zone in which days begin, by default UTC.
+	Tz *TimeZoneQuery `form:"tz,omitempty" json:"tz,omitempty"`
+
+	// Step Seconds. Of each step, counted from 1970, only the last reading of each balance is listed. 0 lists every reading.
+	Step *int `form:"step,omitempty" json:"step,omitempty"`
+
+	// Service Only readings of this service.
+	Service *UpstreamService `form:"service,omitempty" json:"service,omitempty"`
+
+	// Currency Only readings in this currency.
+	Currency *Currency `form:"currency,omitempty" json:"currency,omitempty"`
+
+	// Limit The most items that a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The first page is read without it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ReconcileUpstreamParams defines parameters for ReconcileUpstream.
+type ReconcileUpstreamParams struct {
+	// From Where the range starts. A date stands for the start of that day in `tz`.
+	From *FromTime `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Where the range ends, by default now. This time itself is no longer in it. A date stands for the start of that day in `tz`.
+	To *ToTime `form:"to,omitempty" json:"to,omitempty"`
+
+	// Tz The time zone in which days begin, by default UTC.
+	Tz *TimeZoneQuery `form:"tz,omitempty" json:"tz,omitempty"`
 }
 
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
@@ -1982,6 +2542,18 @@ type ServerInterface interface {
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{id})
 	GetTransaction(w http.ResponseWriter, r *http.Request, id TransactionID)
+	// ListUpstreams List upstreams
+	// (GET /v1/upstreams)
+	ListUpstreams(w http.ResponseWriter, r *http.Request)
+	// GetUpstream Read an upstream
+	// (GET /v1/upstreams/{name})
+	GetUpstream(w http.ResponseWriter, r *http.Request, name UpstreamPath)
+	// ListReadings Read what an upstream had left in time
+	// (GET /v1/upstreams/{name}/readings)
+	ListReadings(w http.ResponseWriter, r *http.Request, name UpstreamPath, params ListReadingsParams)
+	// ReconcileUpstream Compare what a provider took with what was charged
+	// (GET /v1/upstreams/{name}/reconciliation)
+	ReconcileUpstream(w http.ResponseWriter, r *http.Request, name UpstreamPath, params ReconcileUpstreamParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -3064,6 +3636,19 @@ func (siw *ServerInterfaceWrapper) GetUsage(w http.ResponseWriter, r *http.Reque
 		return
 	}
 
+	// ------------- Optional query parameter "upstream" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "upstream", r.URL.Query(), &params.Upstream, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "upstream"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "upstream", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -3271,6 +3856,247 @@ func (siw *ServerInterfaceWrapper) GetTransaction(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListUpstreams operation middleware
+func (siw *ServerInterfaceWrapper) ListUpstreams(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListUpstreams(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetUpstream operation middleware
+func (siw *ServerInterfaceWrapper) GetUpstream(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name UpstreamPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetUpstream(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListReadings operation middleware
+func (siw *ServerInterfaceWrapper) ListReadings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name UpstreamPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReadingsParams
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tz" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tz", r.URL.Query(), &params.Tz, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tz"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tz", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", r.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "step"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "step", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "currency" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "currency", r.URL.Query(), &params.Currency, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "currency"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "currency", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListReadings(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReconcileUpstream operation middleware
+func (siw *ServerInterfaceWrapper) ReconcileUpstream(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name UpstreamPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReconcileUpstreamParams
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tz" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tz", r.URL.Query(), &params.Tz, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tz"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tz", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReconcileUpstream(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -3419,6 +4245,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/balance", wrapper.GetBalance)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/reports/trial-balance", wrapper.GetTrialBalance)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/reports/usage", wrapper.GetUsage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/upstreams", wrapper.ListUpstreams)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/upstreams/{name}", wrapper.GetUpstream)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/upstreams/{name}/readings", wrapper.ListReadings)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/upstreams/{name}/reconciliation", wrapper.ReconcileUpstream)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/healthz", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/readyz", wrapper.GetReadiness)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/metrics", wrapper.GetMetrics)

@@ -138,7 +138,7 @@ func handler(e *engine.Engine, options Options, metrics *httpapi.Metrics) http.H
 		FailureBurst:   options.FailureBurst,
 		TrustedProxies: options.TrustedProxies,
 	}, metrics, options.Log)
-	rest := httpapi.New(e, gate, metrics)
+	rest := httpapi.New(e, gate, metrics, noUpstreams{})
 	antgstServer := antgst.NewServer(gate)
 	var esmsOptions []esms.Option
 	if !options.PathSecrets {
@@ -157,6 +157,20 @@ func handler(e *engine.Engine, options Options, metrics *httpapi.Metrics) http.H
 	})
 	return httpapi.Observe(doors, options.TrustedProxies, metrics, options.Log)
 }
+
+// noUpstreams are those of a server that asks no providers.
+type noUpstreams struct{}
+
+// UpstreamStates knows of none.
+func (noUpstreams) UpstreamStates(context.Context) ([]readings.State, error) { return nil, nil }
+
+// UpstreamReadings has none.
+func (noUpstreams) UpstreamReadings(context.Context, readings.Query) ([]readings.Reading, error) {
+	return nil, nil
+}
+
+// Watches nobody.
+func (noUpstreams) Watches(string) bool { return false }
 
 // URL is where the App is served.
 func (a *App) URL() string {

@@ -185,7 +185,7 @@ func TestFewScrapesAtATime(t *testing.T) {
 		<-release
 		return 0
 	})
-	handler := httpapi.New(h.engine, nil, metrics)
+	handler := httpapi.New(h.engine, nil, metrics, nil)
 	get := func() int {
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))

@@ -43,7 +43,7 @@ func answered(name string, ago time.Duration, buckets ...readings.Bucket) readin
 func exposed(t *testing.T, metrics *httpapi.Metrics) string {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	httpapi.New(nil, nil, metrics).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	httpapi.New(nil, nil, metrics, nil).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	if rec.Code != 200 {
 		t.Fatalf("status %d: %s", rec.Code, rec.Body)
 	}

@@ -85,6 +85,11 @@ func (s *server) usageQuery(r *http.Request, key *ledger.Key, params *api.GetUsa
 		from = to.Add(-usualUsage)
 	}
 	query.From, query.To = from, to
+	if params.Upstream != nil {
+		if query.Upstream = *params.Upstream; !upstreamForm.MatchString(query.Upstream) {
+			return nil, nil, ledger.Errorf(ledger.InvalidRequest, "upstream is not the name of one").WithHint("a name is 1 to 40 small letters, digits and hyphens")
+		}
+	}
 	size, after, err := numberedPage(params.Limit, params.Cursor, int64(ledger.MaxAccountID))
 	if err != nil {
 		return nil, nil, err

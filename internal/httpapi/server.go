@@ -17,13 +17,14 @@ import (
 
 // server implements the generated interface of the contract.
 type server struct {
-	engine  *engine.Engine
-	gate    *Gate
-	metrics *Metrics
-	limits  limits
-	batches *places // for batches that are held whole
-	streams *places // for streams of lines
-	exports *places // for statements that are streamed
+	engine    *engine.Engine
+	gate      *Gate
+	metrics   *Metrics
+	upstreams Upstreams
+	limits    limits
+	batches   *places // for batches that are held whole
+	streams   *places // for streams of lines
+	exports   *places // for statements that are streamed, and reports of long ranges
 }
 
 // limits are those that tests make smaller.
@@ -33,21 +34,22 @@ type limits struct {
 	each             int           // of those, for each customer
 	idle             time.Duration // that a stream waits for its client to take or send anything
 	usageRows        int           // of a report that comes whole
+	readings         int           // of upstreams that one report adds up
 }
 
-var usualLimits = limits{batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second, usageRows: 10_000}
+var usualLimits = limits{batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second, usageRows: 10_000, readings: 500_000}
 
 var _ api.ServerInterface = (*server)(nil)
 
 // New makes the handler of every route in the contract. Any other path, and a
 // wrong method, is answered with problem details too.
-func New(e *engine.Engine, gate *Gate, metrics *Metrics) http.Handler {
-	return newServer(e, gate, metrics, usualLimits).handler()
+func New(e *engine.Engine, gate *Gate, metrics *Metrics, upstreams Upstreams) http.Handler {
+	return newServer(e, gate, metrics, upstreams, usualLimits).handler()
 }
 
-func newServer(e *engine.Engine, gate *Gate, metrics *Metrics, limits limits) *server {
+func newServer(e *engine.Engine, gate *Gate, metrics *Metrics, upstreams Upstreams, limits limits) *server {
 	return &server{
-		engine: e, gate: gate, metrics: metrics, limits: limits,
+		engine: e, gate: gate, metrics: metrics, upstreams: upstreams, limits: limits,
 		batches: newPlaces(limits.batches, limits.each),
 		streams: newPlaces(limits.streams, limits.each),
 		exports: newPlaces(limits.exports, limits.each),

@@ -78,7 +78,7 @@ var rooms = map[string]room{
 	},
 	"internal/httpapi": {
 		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/forecast", "api"},
-		modules: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/", "golang.org/x/time/rate"},
+		modules: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/", "github.com/shopspring/decimal", "golang.org/x/time/rate"},
 	},
 	"internal/app": {imports: []string{"internal/"}},
 	"internal/cli": {

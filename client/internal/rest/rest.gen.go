@@ -507,6 +507,64 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/transactions/{id} (the `GetTransaction` operationId).
 	GetTransaction(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUpstreams List upstreams
+	//
+	// Lists every upstream that was ever asked for its balance and is not forgotten yet, also by other nodes, in the order of their names.
+	//
+	// Corresponds with GET /v1/upstreams (the `ListUpstreams` operationId).
+	ListUpstreams(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUpstream Read an upstream
+	//
+	// Reads what is left at a provider, when that was asked, and when it will have run out. The last balance stays through failures, with its age.
+	//
+	// Corresponds with GET /v1/upstreams/{name} (the `GetUpstream` operationId).
+	GetUpstream(ctx context.Context, name UpstreamPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListReadings Read what an upstream had left in time
+	//
+	// Lists readings of a range of time, oldest first, and those of one moment in the order of service, unit and currency. Without a range it is the last 24 hours; without `from`, the 24 hours before `to`. Where `service` or `currency` is given, a page may have fewer readings than `limit`, or none, and still have a `next_cursor`. Readings of more than eight days ago are thinned to one in an hour; a rise and the reading before it are kept for as long as any.
+	//
+	// Corresponds with GET /v1/upstreams/{name}/readings (the `ListReadings` operationId).
+	ListReadings(ctx context.Context, name UpstreamPath, params *ListReadingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReconcileUpstream Compare what a provider took with what was charged
+	//
+	// Compares what the balances of an upstream fell by with what the ledger
+	// charged through it: charges and captures with the upstream's name in the
+	// member `upstream` of their metadata, captures whose hold names it, and
+	// refunds of such charges. Without a range it is the last 30 days; a range
+	// has at most 400 days, and at most 500,000 readings.
+	//
+	// The range is cut where days begin in `tz`. Each cut, and each end of the
+	// range, moves to the last reading at that time or before it, at most a day
+	// before the range; where there is none, to the first one after it. So both
+	// sides are looked at between exactly the same times. Intervals without a
+	// reading between their ends are joined to the next.
+	//
+	// What was *spent* adds up the falls between consecutive readings, and what
+	// was *topped up* adds up the rises, so `opening` + `topped_up` - `spent` =
+	// `closing`, exactly. A charge that the provider takes between the same two
+	// readings as a top-up comes in is hidden by it.
+	//
+	// The charges of a wallet are held against the upstream's only balance, or
+	// else against the balance of the same service, or else against that of the
+	// service `main`. Charges for which there is no such balance, or more than one,
+	// are listed in `unmatched`.
+	//
+	// The *margin* is what was charged, net of refunds, less what was spent. It
+	// is there where both are in the same currency. The *drift* of a row is
+	// what the provider took in it beyond what it would have, had it taken the
+	// same part of all charges of the range: `spent` - `net` × (all `spent` /
+	// all `net`). It is in the provider's unit, so it works across
+	// currencies and for credits. The parts are rounded to millionths, or to
+	// the digits of the provider where these are more, in such a way that
+	// drifts add up to zero exactly. A row that drifts far is where to look:
+	// for messages that nobody was charged for, or for a changed price.
+	//
+	// Corresponds with GET /v1/upstreams/{name}/reconciliation (the `ReconcileUpstream` operationId).
+	ReconcileUpstream(ctx context.Context, name UpstreamPath, params *ReconcileUpstreamParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAccounts List accounts
@@ -1336,6 +1394,104 @@ func (c *Client) PostBatch(ctx context.Context, body PostBatchJSONRequestBody, r
 // Corresponds with GET /v1/transactions/{id} (the `GetTransaction` operationId).
 func (c *Client) GetTransaction(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTransactionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUpstreams List upstreams
+//
+// Lists every upstream that was ever asked for its balance and is not forgotten yet, also by other nodes, in the order of their names.
+//
+// Corresponds with GET /v1/upstreams (the `ListUpstreams` operationId).
+func (c *Client) ListUpstreams(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUpstreamsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUpstream Read an upstream
+//
+// Reads what is left at a provider, when that was asked, and when it will have run out. The last balance stays through failures, with its age.
+//
+// Corresponds with GET /v1/upstreams/{name} (the `GetUpstream` operationId).
+func (c *Client) GetUpstream(ctx context.Context, name UpstreamPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUpstreamRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListReadings Read what an upstream had left in time
+//
+// Lists readings of a range of time, oldest first, and those of one moment in the order of service, unit and currency. Without a range it is the last 24 hours; without `from`, the 24 hours before `to`. Where `service` or `currency` is given, a page may have fewer readings than `limit`, or none, and still have a `next_cursor`. Readings of more than eight days ago are thinned to one in an hour; a rise and the reading before it are kept for as long as any.
+//
+// Corresponds with GET /v1/upstreams/{name}/readings (the `ListReadings` operationId).
+func (c *Client) ListReadings(ctx context.Context, name UpstreamPath, params *ListReadingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReadingsRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReconcileUpstream Compare what a provider took with what was charged
+//
+// Compares what the balances of an upstream fell by with what the ledger
+// charged through it: charges and captures with the upstream's name in the
+// member `upstream` of their metadata, captures whose hold names it, and
+// refunds of such charges. Without a range it is the last 30 days; a range
+// has at most 400 days, and at most 500,000 readings.
+//
+// The range is cut where days begin in `tz`. Each cut, and each end of the
+// range, moves to the last reading at that time or before it, at most a day
+// before the range; where there is none, to the first one after it. So both
+// sides are looked at between exactly the same times. Intervals without a
+// reading between their ends are joined to the next.
+//
+// What was *spent* adds up the falls between consecutive readings, and what
+// was *topped up* adds up the rises, so `opening` + `topped_up` - `spent` =
+// `closing`, exactly. A charge that the provider takes between the same two
+// readings as a top-up comes in is hidden by it.
+//
+// The charges of a wallet are held against the upstream's only balance, or
+// else against the balance of the same service, or else against that of the
+// service `main`. Charges for which there is no such balance, or more than one,
+// are listed in `unmatched`.
+//
+// The *margin* is what was charged, net of refunds, less what was spent. It
+// is there where both are in the same currency. The *drift* of a row is
+// what the provider took in it beyond what it would have, had it taken the
+// same part of all charges of the range: `spent` - `net` × (all `spent` /
+// all `net`). It is in the provider's unit, so it works across
+// currencies and for credits. The parts are rounded to millionths, or to
+// the digits of the provider where these are more, in such a way that
+// drifts add up to zero exactly. A row that drifts far is where to look:
+// for messages that nobody was charged for, or for a changed price.
+//
+// Corresponds with GET /v1/upstreams/{name}/reconciliation (the `ReconcileUpstream` operationId).
+func (c *Client) ReconcileUpstream(ctx context.Context, name UpstreamPath, params *ReconcileUpstreamParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReconcileUpstreamRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2731,6 +2887,18 @@ func NewGetUsageRequest(server string, params *GetUsageParams) (*http.Request, e
 
 		}
 
+		if params.Upstream != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "upstream", *params.Upstream, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -2988,6 +3156,297 @@ func NewGetTransactionRequest(server string, id TransactionID) (*http.Request, e
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListUpstreamsRequest constructs an http.Request for the ListUpstreams method
+func NewListUpstreamsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/upstreams")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetUpstreamRequest constructs an http.Request for the GetUpstream method
+func NewGetUpstreamRequest(server string, name UpstreamPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/upstreams/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListReadingsRequest constructs an http.Request for the ListReadings method
+func NewListReadingsRequest(server string, name UpstreamPath, params *ListReadingsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/upstreams/%s/readings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tz != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tz", *params.Tz, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Service != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "service", *params.Service, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Currency != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "currency", *params.Currency, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReconcileUpstreamRequest constructs an http.Request for the ReconcileUpstream method
+func NewReconcileUpstreamRequest(server string, name UpstreamPath, params *ReconcileUpstreamParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/upstreams/%s/reconciliation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tz != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tz", *params.Tz, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

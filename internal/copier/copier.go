@@ -19,6 +19,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 )
 
 var (
@@ -117,6 +118,12 @@ type Refund struct {
 	Refunded ledger.Amount
 }
 
+// ReadingPlace is the place of a reading among those of all upstreams.
+type ReadingPlace struct {
+	Upstream string
+	readings.Place
+}
+
 // Counts are how many rows a ledger has.
 type Counts struct {
 	Accounts     int64 `json:"accounts"`
@@ -126,6 +133,8 @@ type Counts struct {
 	Entries      int64 `json:"entries"`
 	Holds        int64 `json:"holds"`
 	Refunds      int64 `json:"refunded_charges"`
+	Upstreams    int64 `json:"upstreams"`
+	Readings     int64 `json:"upstream_readings"`
 }
 
 // Settle is how long after its time the last transaction of that time can still

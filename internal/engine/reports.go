@@ -35,7 +35,8 @@ type UsageQuery struct {
 	Account  ledger.AccountID // Operator for all
 	// Upstream counts only what was sent through one provider's account: what has
 	// this value in its metadata under UpstreamMember, or, where it has no such member,
-	// whose parent has it: the hold of a capture, the charge of a refund. "" for all.
+	// whose parent has it: the hold of a capture, the charge of a refund; for the refund
+	// of a capture that has it not, the hold. "" for all.
 	Upstream string
 	// After and Limit page the accounts of ByAccount.
 	After ledger.AccountID

@@ -30,7 +30,7 @@ var rooms = map[string]room{
 	"internal/engine": {imports: []string{"internal/ledger"}},
 	"internal/copier": {imports: []string{"internal/engine", "internal/ledger", "internal/readings"}},
 	"internal/store/sqlite": {
-		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/atomicfile", "internal/copier", "internal/store/sqlrow"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/atomicfile", "internal/copier", "internal/store/sqlrow"},
 		modules: []string{"modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "github.com/gofrs/flock"},
 	},
 	"internal/store/postgres": {
@@ -43,8 +43,8 @@ var rooms = map[string]room{
 	},
 	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},
 	"internal/store/storetest": {
-		imports: []string{"internal/engine", "internal/ledger"},
-		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp"},
+		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/forecast"},
+		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/shopspring/decimal"},
 	},
 	"internal/atomicfile":               {},
 	"internal/provider":                 {modules: []string{"github.com/shopspring/decimal"}},

@@ -62,6 +62,7 @@ type Store struct {
 	writer *writer      // nil when read-only
 	readDB *sql.DB
 	read   readStatements
+	tables int // the version of the tables; an old one only where read-only
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -228,7 +229,7 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	if s.readDB, err = openDB(path, "ro", connections, "query_only(1)", "cache_size(-8192)"); err != nil {
 		return err
 	}
-	if err = checkSchema(ctx, s.readDB); err == nil {
+	if s.tables, err = checkSchema(ctx, s.readDB); err == nil {
 		s.read, err = prepareReads(ctx, s.readDB)
 	}
 	if err != nil {
@@ -274,20 +275,27 @@ func checkBrand(path string) (err error) {
 	return nil
 }
 
-// checkSchema refuses a ledger whose tables a later version has changed.
-func checkSchema(ctx context.Context, db *sql.DB) error {
+// upstreamsVersion is the version of the tables that has upstreams.
+const upstreamsVersion = 2
+
+// older tells whether the tables are of a version before this one. A backup is
+// read as it is, and what its tables do not have is not there.
+func (s *Store) older(version int) bool { return s.tables < version }
+
+// checkSchema gives the version of a ledger's tables, and refuses a ledger whose
+// tables a later version has changed.
+func checkSchema(ctx context.Context, db *sql.DB) (version int, err error) {
 	known, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	var version int
 	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
-		return err
+		return 0, err
 	}
 	if version > len(known) { // they are numbered from 1
-		return ErrNewer
+		return 0, ErrNewer
 	}
-	return nil
+	return version, nil
 }
 
 // checkVersion refuses a SQLite library that is too old to be trusted.

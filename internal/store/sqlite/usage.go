@@ -28,6 +28,16 @@ func (s sum) total() (ledger.Total, error) {
 // usageColumns are what the rows of each grouping are grouped by.
 var usageColumns = map[engine.Grouping]string{engine.ByAccount: "t.account_id", engine.ByWallet: "t.service", engine.ByKind: "t.kind"}
 
+// memberUpstream is the upstream that a transaction's own metadata names, NULL for none.
+func memberUpstream(transaction string) string {
+	return "json_extract(nullif(" + transaction + ".metadata, ''), '$." + engine.UpstreamMember + "')"
+}
+
+// usageUpstream is the upstream of a transaction. A refund of a capture has its
+// hold for a parent's parent, and nothing is further away than that.
+var usageUpstream = "coalesce(" + memberUpstream("t") + ", (SELECT coalesce(" + memberUpstream("p") +
+	", (SELECT " + memberUpstream("g") + " FROM transactions AS g WHERE g.id = p.parent)) FROM transactions AS p WHERE p.id = t.parent))"
+
 // Usage adds up charges and refunds. Transactions stand in the order of time,
 // so a range of time is a range of rows.
 func (s *Store) Usage(ctx context.Context, query engine.UsageQuery) ([]engine.UsageRow, error) {
@@ -40,15 +50,21 @@ func (s *Store) Usage(ctx context.Context, query engine.UsageQuery) ([]engine.Us
 		return nil, err
 	}
 	by := usageColumns[query.By]
+	args := []any{from, to, int64(query.Account), int64(query.Account), int64(query.After)}
+	only := ""
+	if query.Upstream != "" {
+		only = " AND " + usageUpstream + " = ?"
+		args = append(args, query.Upstream)
+	}
 	//nolint:gosec // The parts are columns that stand above.
 	text := "SELECT " + by + `, a.currency,
 		sum(t.kind <> 'refund'), ` + sumOf("CASE WHEN t.kind <> 'refund' THEN t.moved ELSE 0 END") + `,
 		sum(t.kind = 'refund'), ` + sumOf("CASE WHEN t.kind = 'refund' THEN t.moved ELSE 0 END") + `
 		FROM transactions AS t JOIN accounts AS a ON a.id = t.account_id
 		WHERE t.seq >= ? AND t.seq < ? AND t.rejection = '' AND t.kind IN ('charge', 'capture', 'refund')
-		AND (t.account_id = ? OR ? = 0) AND t.account_id > ?
+		AND (t.account_id = ? OR ? = 0) AND t.account_id > ?` + only + `
 		GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?`
-	rows, err := s.readDB.QueryContext(ctx, text, from, to, int64(query.Account), int64(query.Account), int64(query.After), query.Limit)
+	rows, err := s.readDB.QueryContext(ctx, text, append(args, query.Limit)...)
 	if err != nil {
 		return nil, err
 	}

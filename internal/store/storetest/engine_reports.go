@@ -233,6 +233,9 @@ func (s *suite) usageLedger(e *engine.Engine, clock *Clock) (all []*ledger.Trans
 	s.insert(account(7), account(8), account(9, func(h *ledger.Holder) { h.Currency = "VND" }))
 	random := rand.New(rand.NewPCG(1, 2))
 	keep := func(r ledger.Request) *ledger.Transaction {
+		if upstream := random.IntN(5); upstream > 1 {
+			r.Metadata = via([]string{"a", "b", ""}[upstream-2])
+		}
 		tx, _ := s.post(e, r)
 		if tx.Rejection == "" {
 			all = append(all, tx)
@@ -281,23 +284,46 @@ func testUsageOfEngine(s *suite) {
 		for _, by := range []engine.Grouping{engine.ByDay, engine.ByAccount, engine.ByWallet, engine.ByKind} {
 			for _, zone := range []*time.Location{time.UTC, newYork} {
 				for _, of := range []ledger.AccountID{ledger.Operator, 7, 9} {
-					want := usage{}
-					for _, t := range all {
-						if t.CreatedAt.Before(between[0]) || !t.CreatedAt.Before(between[1]) || of != ledger.Operator && t.Wallet.Account != of {
-							continue
-						}
-						if t.Kind == ledger.Charge || t.Kind == ledger.Capture || t.Kind == ledger.Refund {
-							want.add(t, usageGroup(t, by, zone), by == engine.ByKind)
-						}
+					for _, upstream := range []string{"", "a"} {
+						query := engine.UsageQuery{From: between[0], To: between[1], By: by, Account: of, Upstream: upstream, Limit: 100}
+						got := must[[]engine.UsageRow](s)(e.Usage(s.Context(), query, zone))
+						check(s, fmt.Sprintf("usage by %+v in %s", query, zone), usageText(got), usageOf(all, &query, zone).text())
 					}
-					query := engine.UsageQuery{From: between[0], To: between[1], By: by, Account: of, Limit: 100}
-					got := must[[]engine.UsageRow](s)(e.Usage(s.Context(), query, zone))
-					check(s, fmt.Sprintf("usage by %s of %d from %s to %s in %s", by, of, between[0], between[1], zone), usageText(got), want.text())
 				}
 			}
 		}
 	}
 	s.checkTrialBalance(e)
+}
+
+// usageOf is the report of a query.
+func usageOf(all []*ledger.Transaction, query *engine.UsageQuery, zone *time.Location) usage {
+	report := usage{}
+	byID := map[ledger.TransactionID]*ledger.Transaction{}
+	for _, t := range all {
+		byID[t.ID] = t
+		if t.CreatedAt.Before(query.From) || !t.CreatedAt.Before(query.To) || query.Account != ledger.Operator && t.Wallet.Account != query.Account {
+			continue
+		}
+		if query.Upstream != "" && upstreamOf(byID, t) != query.Upstream {
+			continue
+		}
+		if t.Kind == ledger.Charge || t.Kind == ledger.Capture || t.Kind == ledger.Refund {
+			report.add(t, usageGroup(t, query.By, zone), query.By == engine.ByKind)
+		}
+	}
+	return report
+}
+
+// upstreamOf is the upstream that a transaction names, or the nearest that it is about.
+func upstreamOf(byID map[ledger.TransactionID]*ledger.Transaction, t *ledger.Transaction) string {
+	for t != nil {
+		if upstream, ok := t.Metadata[engine.UpstreamMember]; ok {
+			return upstream
+		}
+		t = byID[t.Parent]
+	}
+	return ""
 }
 
 // usageGroup names the group of a report that a transaction belongs to, as usageText does.

@@ -11,14 +11,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 )
 
 // Store is a store that can be closed.
 type Store interface {
 	engine.Store
+	readings.Store
 	Close() error
 }
 
@@ -68,6 +71,7 @@ func Run(t *testing.T, newLedger func(t *testing.T) Ledger, without ...string) {
 		{"entries are read", testEntries},
 		{"transactions are found by references", testTransactionsByReference},
 		{"usage adds up", testUsage},
+		{"usage of an upstream adds up", testUsageOfUpstream},
 		{"totals of wallets pass 64 bits", testWalletTotals},
 		{"a failed write leaves nothing", testRollback},
 		{"a write that is given up leaves nothing", testCancelled},
@@ -77,6 +81,15 @@ func Run(t *testing.T, newLedger func(t *testing.T) Ledger, without ...string) {
 		{"a snapshot stays as it was", testSnapshotStays},
 		{"a snapshot has holds with their history", testSnapshotHolds},
 		{"a snapshot has refunds with their charges", testSnapshotRefunds},
+		{"upstreams: claims", testClaims},
+		{"upstreams: claims of several", testClaimsOfOthers},
+		{"upstreams: claims at the same instant", testClaimsAtOnce},
+		{"upstreams: states survive", testStates},
+		{"upstreams: readings are listed", testReadings},
+		{"upstreams: readings of each step", testReadingSteps},
+		{"upstreams: readings are thinned", testThinning},
+		{"upstreams: readings and states expire", testExpiry},
+		{"upstreams: readings against a model", testReadingsModel},
 		{"engine: against a model", testModel},
 		{"engine: the last unit of a hot wallet", testHotWallet},
 		{"engine: the last unit, by charges, holds and captures", testHotHolds},
@@ -223,11 +236,15 @@ func check[T any](t testing.TB, what string, got, want T) {
 }
 
 // exactly compares values as a caller sees them: totals by their text, and
-// times together with their zone, for a reply prints both.
+// times together with their zone, for a reply prints both. Decimals of the same
+// value differ where their digits do.
 var exactly = cmp.Options{
 	cmp.Transformer("total", func(t ledger.Total) string { return t.Millionths() }),
 	cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.String() == b.String() }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b decimal.Decimal) bool {
+		return a.Exponent() == b.Exponent() && a.Coefficient().Cmp(b.Coefficient()) == 0
+	}),
 }
 
 // wantCode checks that an error is for the caller and has a code.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/internal/store/storetest"
@@ -268,10 +269,17 @@ func TestPrivileges(t *testing.T) {
 	store := opened(t)(postgres.Open(ctx, app))
 	n := nodes{storetest.NewEngine(t, store, engine.Options{})}
 	everything(t, n)
+	if _, has, err := store.ClaimUpstream(ctx, claimOf("one", noon)); err != nil || !has || !record(t, store, "one", noon) {
+		t.Errorf("claimed %t, %v", has, err)
+	}
+	if n, err := store.PruneUpstreams(ctx, readings.Pruning{Expired: noon.Add(time.Hour)}); err != nil || n != 1 {
+		t.Errorf("%d readings were removed, %v", n, err)
+	}
 	storetest.Verify(t, opened(t)(postgres.OpenReadOnly(ctx, reader)))
 	for _, forbidden := range []string{
 		"UPDATE entries SET amount = 0", "DELETE FROM entries", "UPDATE transactions SET amount = 0", "DELETE FROM transactions",
 		"TRUNCATE entries", "DELETE FROM holds", "DELETE FROM refunds", "DELETE FROM wallets", "DELETE FROM keys",
+		"UPDATE upstream_readings SET amount = '0'", "TRUNCATE upstream_readings",
 		"ALTER TABLE entries DISABLE TRIGGER ALL", "DROP TABLE entries", "CREATE TABLE mine (id integer)", "UPDATE saldo_version SET version_id = 1",
 	} {
 		if err := pgtest.Exec(ctx, app, forbidden); err == nil || !strings.Contains(err.Error(), "42501") {

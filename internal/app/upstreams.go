@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/httpapi"
 	"github.com/saldo-ledger/saldo/internal/readings"
@@ -24,7 +25,8 @@ func loadUpstreams(path string, log *slog.Logger) (*upstream.Config, error) {
 
 // watchUpstreams begins to ask the providers.
 func (a *App) watchUpstreams(store readings.Store, config *upstream.Config, metrics *httpapi.Metrics) error {
-	a.watcher = upstream.NewWatcher(store, upstream.WatcherOptions{Log: a.options.Log})
+	a.watcher = upstream.NewWatcher(store, upstream.WatcherOptions{Log: a.options.Log, Asked: metrics.Asked})
+	metrics.WatchUpstreams(a.watcher.Known, time.Now)
 	if err := a.watcher.Apply(config); err != nil {
 		return err
 	}

@@ -117,8 +117,9 @@ stale:
 # needs makes sure of what the tests take beside Go: a C compiler for the race
 # detector, curl for the examples of the documentation, and a PostgreSQL server,
 # of which the tests start clusters of their own in temporary folders, PgBouncer
-# to stand before one, and etcd and Patroni to take over from one to another. Where
-# that can be done without asking anybody, it installs what is missing.
+# to stand before one, etcd and Patroni to take over from one to another, and
+# Prometheus for its promtool, which checks rules and dashboard. Where that can be
+# done without asking anybody, it installs what is missing.
 .PHONY: needs
 needs:
 	@missing=""; cc=$$(go env CC); \
@@ -126,6 +127,7 @@ needs:
 	command -v curl > /dev/null || missing="$$missing curl"; \
 	{ command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; } || missing="$$missing postgresql"; \
 	command -v pgbouncer > /dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$$missing pgbouncer"; \
+	command -v promtool > /dev/null || missing="$$missing prometheus"; \
 	[ -x /usr/bin/etcd ] || missing="$$missing etcd-server"; \
 	[ -x /usr/bin/patroni ] && /usr/bin/python3 -c "import etcd, psycopg2" 2> /dev/null || missing="$$missing patroni python3-etcd python3-psycopg2"; \
 	[ -n "$$missing" ] || exit 0; \

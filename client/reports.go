@@ -22,6 +22,8 @@ type UsageQuery struct {
 	From, To api.TimeOrDate
 	TimeZone api.TimeZone  // in which days begin, an IANA name; by default UTC
 	Account  api.AccountID // 0 for all accounts
+	// Upstream counts only what was sent through one account at a provider; "" for all.
+	Upstream api.UpstreamName
 }
 
 // Usage reads what was charged and refunded, one page at a time. Only a report
@@ -33,7 +35,7 @@ type UsageQuery struct {
 func (c *Client) Usage(ctx context.Context, query UsageQuery) iter.Seq2[api.Usage, error] {
 	return pages(func(cursor *string) (api.Usage, string, error) {
 		params := api.GetUsageParams{
-			Group: given(query.Group), From: given(query.From), To: given(query.To), Tz: given(query.TimeZone), Account: given(query.Account),
+			Group: given(query.Group), From: given(query.From), To: given(query.To), Tz: given(query.TimeZone), Account: given(query.Account), Upstream: given(query.Upstream),
 			Limit: new(pageSize), Cursor: cursor,
 		}
 		page, err := read[api.Usage](c.rest.GetUsage(ctx, &params))

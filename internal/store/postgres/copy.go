@@ -66,7 +66,11 @@ func (s *Store) leaveCopy(ctx context.Context) error {
 	}
 	// Somebody may go on with the copy at this moment. Who is first to write the
 	// row keeps the other one out.
-	if _, err := s.writer.Exec(ctx, "DELETE FROM copy_progress WHERE finished = 1"); err != nil {
+	err = s.Write(ctx, func(t engine.Tx) error {
+		_, err := t.(*tx).conn.Exec(ctx, "DELETE FROM copy_progress WHERE finished = 1")
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return s.checkCopy(ctx)
@@ -294,7 +298,7 @@ func (c *Copy) PutSystem(ctx context.Context, totals []engine.SystemTotal) error
 // Loaded tells the server how much there is now: without that it would plan
 // queries for tables that it takes for small, until it looks by itself.
 func (c *Copy) Loaded(ctx context.Context) error {
-	for _, table := range []string{"accounts", "wallets", "transactions", "entries", "holds", "refunds", "keys"} {
+	for _, table := range []string{"accounts", "wallets", "transactions", "entries", "holds", "refunds", "keys", "upstreams", "upstream_readings"} {
 		if _, err := c.writer.Exec(ctx, "ANALYZE "+table); err != nil {
 			return err
 		}

@@ -50,8 +50,10 @@ const replan = pgx.QueryExecModeCacheDescribe
 
 func (s copySource) Counts(ctx context.Context) (counts copier.Counts, err error) {
 	err = s.tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM wallets), (SELECT count(*) FROM keys),
-		(SELECT count(*) FROM transactions), (SELECT count(*) FROM entries), (SELECT count(*) FROM holds), (SELECT count(*) FROM refunds)`).
-		Scan(&counts.Accounts, &counts.Wallets, &counts.Keys, &counts.Transactions, &counts.Entries, &counts.Holds, &counts.Refunds)
+		(SELECT count(*) FROM transactions), (SELECT count(*) FROM entries), (SELECT count(*) FROM holds), (SELECT count(*) FROM refunds),
+		(SELECT count(*) FROM upstreams), (SELECT count(*) FROM upstream_readings)`).
+		Scan(&counts.Accounts, &counts.Wallets, &counts.Keys, &counts.Transactions, &counts.Entries, &counts.Holds, &counts.Refunds,
+			&counts.Upstreams, &counts.Readings)
 	return counts, err
 }
 

@@ -168,12 +168,13 @@ func open(ctx context.Context, url string, prepare func(context.Context, *Store)
 	config := s.reader.Config()
 	config.MaxConns, config.MinConns, config.MinIdleConns = writeConnections, 0, 0
 	if s.writer, err = pgxpool.NewWithConfig(ctx, config); err == nil {
-		if err = s.ping(ctx); err == nil {
-			err = prepare(ctx, s)
-		}
+		err = s.ping(ctx)
 	}
 	if err == nil {
 		s.begin, err = s.beginning(ctx)
+	}
+	if err == nil {
+		err = prepare(ctx, s)
 	}
 	if err != nil {
 		return nil, errors.Join(named(err), s.Close())

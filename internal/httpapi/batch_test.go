@@ -303,7 +303,7 @@ func TestBatchCountsOnce(t *testing.T) {
 func TestFewBatchesAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
-	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, time.Minute)
+	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), time.Minute)
 	for _, contentType := range []string{"application/json", "application/x-ndjson"} {
 		body, rest := io.Pipe()
 		send := func(body io.Reader) *httptest.ResponseRecorder {

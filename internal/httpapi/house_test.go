@@ -65,7 +65,7 @@ func newHouse(t *testing.T, options httpapi.GateOptions) *house {
 	})
 	h.metrics.WatchQueue(h.engine.QueueDepth)
 	h.gate = httpapi.NewGate(h.engine, options, h.metrics, log)
-	rest, first, second := httpapi.New(h.engine, h.gate, h.metrics, nil), antgst.NewServer(h.gate), esms.NewServer(h.gate)
+	rest, first, second := httpapi.New(h.engine, h.gate, h.metrics, h.upstreams()), antgst.NewServer(h.gate), esms.NewServer(h.gate)
 	doors := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/user/"):

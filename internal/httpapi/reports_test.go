@@ -135,7 +135,7 @@ func TestUsage(t *testing.T) {
 func TestUsageIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
-	small := httpapi.NewImpatient(h.engine, h.gate, h.metrics, time.Minute) // takes three rows
+	small := httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), time.Minute) // takes three rows
 	for i := range 4 {
 		wantStatus(t, h.do("PUT", fmt.Sprintf("/v1/accounts/1/wallets/w%d", i), `{"credit_limit":"1"}`, as(h.root)), 201)
 	}

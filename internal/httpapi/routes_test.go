@@ -94,6 +94,13 @@ var routes = map[string]route{
 		"GET /v1/transactions", "/v1/transactions?reference=none", "",
 		[7]int{401, 200, 200, 200, 200, 403, 200},
 	},
+	"ListUpstreams": {"GET /v1/upstreams", "/v1/upstreams", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
+	"GetUpstream":   {"GET /v1/upstreams/{name}", "/v1/upstreams/mine", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
+	"ListReadings":  {"GET /v1/upstreams/{name}/readings", "/v1/upstreams/mine/readings", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
+	"ReconcileUpstream": {
+		"GET /v1/upstreams/{name}/reconciliation", "/v1/upstreams/mine/reconciliation", "",
+		[7]int{401, 403, 403, 200, 403, 200, 200},
+	},
 	"GetTrialBalance": {"GET /v1/reports/trial-balance", "/v1/reports/trial-balance", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
 	"GetUsage":        {"GET /v1/reports/usage", "/v1/reports/usage", "", [7]int{401, 403, 403, 200, 403, 200, 200}},
 
@@ -125,6 +132,7 @@ func TestRoutes(t *testing.T) {
 	}
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, 1000*ledger.Scale, "seed")
+	h.told("mine", h.engine.Now(), left("sms", "10"))
 	h.keyFor(ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}, ledger.Credentials{ID: "SPARE", Secret: "spare"})
 	keys := [7]ledger.Credentials{
 		{},

@@ -396,7 +396,7 @@ func TestStatementOfStuckReader(t *testing.T) {
 	h := newHouse(t, httpapi.GateOptions{})
 	h.long(3000)
 	ended := make(chan any, 1)
-	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, 50*time.Millisecond)
+	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), 50*time.Millisecond)
 	h.statement(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			reason := recover()

@@ -403,7 +403,7 @@ func TestStreamIdles(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, ledger.Scale, "seed")
-	server := h.listen(httpapi.NewImpatient(h.engine, h.gate, h.metrics, 500*time.Millisecond), time.Minute)
+	server := h.listen(httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), 500*time.Millisecond), time.Minute)
 	s := h.stream(server, h.root)
 	s.send(chargeLine("a", "0.1") + `{"half":`)
 	items := s.rest()
@@ -424,7 +424,7 @@ func TestStreamOfSlowReader(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, 1000*ledger.Scale, "seed")
-	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, 100*time.Millisecond)
+	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), 100*time.Millisecond)
 	ended := make(chan struct{})
 	server := h.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)

@@ -19,7 +19,6 @@ import (
 	"github.com/saldo-ledger/saldo/internal/dialect/esms"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/httpapi"
-	"github.com/saldo-ledger/saldo/internal/readings"
 	"github.com/saldo-ledger/saldo/internal/upstream"
 )
 
@@ -91,12 +90,12 @@ func Start(ctx context.Context, options Options) (_ *App, err error) {
 		return nil, err
 	}
 	if upstreams != nil {
-		if err := a.watchUpstreams(a.store.(readings.Store), upstreams, metrics); err != nil {
+		if err := a.watchUpstreams(a.store, upstreams, metrics); err != nil {
 			return nil, err
 		}
 	}
 	a.server = &http.Server{
-		Handler:           handler(a.engine, options, metrics),
+		Handler:           handler(a.engine, options, metrics, known{a.store, a.watcher}),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -131,14 +130,14 @@ func (a *App) listen(ctx context.Context, options Options) error {
 // handler puts the doors side by side. The dialects get their requests as they
 // came, not through a mux: its redirects to cleaned paths would repeat a secret
 // that stands in a path.
-func handler(e *engine.Engine, options Options, metrics *httpapi.Metrics) http.Handler {
+func handler(e *engine.Engine, options Options, metrics *httpapi.Metrics, upstreams httpapi.Upstreams) http.Handler {
 	gate := httpapi.NewGate(e, httpapi.GateOptions{
 		RateLimit:      options.RateLimit,
 		FailureLimit:   options.FailureLimit,
 		FailureBurst:   options.FailureBurst,
 		TrustedProxies: options.TrustedProxies,
 	}, metrics, options.Log)
-	rest := httpapi.New(e, gate, metrics, noUpstreams{})
+	rest := httpapi.New(e, gate, metrics, upstreams)
 	antgstServer := antgst.NewServer(gate)
 	var esmsOptions []esms.Option
 	if !options.PathSecrets {
@@ -157,20 +156,6 @@ func handler(e *engine.Engine, options Options, metrics *httpapi.Metrics) http.H
 	})
 	return httpapi.Observe(doors, options.TrustedProxies, metrics, options.Log)
 }
-
-// noUpstreams are those of a server that asks no providers.
-type noUpstreams struct{}
-
-// UpstreamStates knows of none.
-func (noUpstreams) UpstreamStates(context.Context) ([]readings.State, error) { return nil, nil }
-
-// UpstreamReadings has none.
-func (noUpstreams) UpstreamReadings(context.Context, readings.Query) ([]readings.Reading, error) {
-	return nil, nil
-}
-
-// Watches nobody.
-func (noUpstreams) Watches(string) bool { return false }
 
 // URL is where the App is served.
 func (a *App) URL() string {

@@ -13,13 +13,15 @@ import (
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
-// Store is an engine.Store that can be closed.
+// Store is a ledger with the readings of upstreams beside it, and can be closed.
 type Store interface {
 	engine.Store
+	readings.Store
 	Close() error
 }
 

@@ -52,3 +52,13 @@ func (a *App) Reload() {
 	}
 	log.Info("the upstreams are reloaded", "upstreams", len(config.Upstreams), "file", a.options.Upstreams)
 }
+
+// known is what the doors show of upstreams: what the store has, whoever asked.
+type known struct {
+	readings.Store
+
+	watcher *upstream.Watcher // nil where this process asks none
+}
+
+// Watches implements httpapi.Upstreams.
+func (k known) Watches(name string) bool { return k.watcher != nil && k.watcher.Watches(name) }

@@ -22,8 +22,8 @@ const (
 	longestBackOff = 10 * time.Minute
 	// storePause is how long is waited when the store fails.
 	storePause = 5 * time.Second
-	// writing bounds what is written after a Watcher was told to stop.
-	writing = 5 * time.Second
+	// writing bounds how long keeping an outcome may take.
+	writing = 10 * time.Second
 	// jitter is the part of an interval by which a question may come early or late, so
 	// that those who began together do not ask together for ever.
 	jitter = 20
@@ -85,11 +85,12 @@ func (w *watch) turn(ctx context.Context) time.Time {
 	w.early = false
 	balance, err := w.ask(ctx)
 	if ctx.Err() != nil {
-		w.giveBack(ctx, state, now)
+		state.DueAt = now // The claim is given back without an outcome.
+		_, _ = w.record(ctx, &state, nil)
 		return time.Time{}
 	}
 	next, added := w.conclude(ctx, state, now, balance, err)
-	kept, err := w.store.RecordUpstream(ctx, w.node, &next, added)
+	kept, err := w.record(ctx, &next, added)
 	if err != nil {
 		return w.storeFailed(ctx, "record", err)
 	}
@@ -131,14 +132,12 @@ func (w *watch) ask(ctx context.Context) (*provider.Balance, error) {
 	return balance, nil
 }
 
-// giveBack ends a claim without a question.
-func (w *watch) giveBack(ctx context.Context, state readings.State, now time.Time) {
-	state.DueAt = now
+// record keeps what came of a claim, also when the Watcher was told to stop
+// meanwhile: an answer is not thrown away, nor is a claim kept from others.
+func (w *watch) record(ctx context.Context, state *readings.State, added []readings.Reading) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writing)
 	defer cancel()
-	if _, err := w.store.RecordUpstream(ctx, w.node, &state, nil); err != nil {
-		w.options.Log.Debug("a claim could not be given back, and ends by itself", "upstream", w.upstream.Name, "error", err)
-	}
+	return w.store.RecordUpstream(ctx, w.node, state, added)
 }
 
 // storeFailed tells once of a store that fails, and when to come back.
@@ -173,7 +172,7 @@ func (w *watch) conclude(ctx context.Context, state readings.State, asked time.T
 		w.predict(ctx, before, state.Good, added)
 	}
 	pause += rand.N(2*pause/jitter+1) - pause/jitter
-	state.DueAt = later(asked.Add(pause), state.BarredAt)
+	state.DueAt = later(asked.Add(pause).Truncate(time.Microsecond), state.BarredAt)
 	if w.options.Asked != nil {
 		w.options.Asked(u.Name, u.Provider.Name, state.Status)
 	}

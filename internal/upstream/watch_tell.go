@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/saldo-ledger/saldo/internal/forecast"
 	"github.com/saldo-ledger/saldo/internal/provider"
 	"github.com/saldo-ledger/saldo/internal/readings"
 )
@@ -38,7 +39,14 @@ func tellBucket(log *slog.Logger, old, b *readings.Bucket, at time.Time) {
 	if b.BelowMin() && (old == nil || !old.BelowMin()) {
 		log.Warn("an upstream's balance is below its minimum", "min", b.Min)
 	}
-	if b.EmptyBy(at.Add(soon)) && (old == nil || !old.EmptyBy(at.Add(soon))) {
+	switch {
+	case b.Empty == nil || !b.EmptyBy(at.Add(soon)):
+	case b.Empty.Outlook == forecast.OutlookReached:
+		// A service that nobody uses has nothing left from the beginning.
+		if old != nil && old.Empty != nil && old.Empty.Outlook != forecast.OutlookReached {
+			log.Warn("an upstream's balance is used up")
+		}
+	case old == nil || !old.EmptyBy(at.Add(soon)):
 		log.Warn("an upstream's balance may be gone within a day", "earliest", b.Empty.Earliest, "expected", b.Empty.At)
 	}
 }

@@ -36,6 +36,7 @@ type Commands struct {
 	Balance     balanceCommand      `cmd:"" group:"client" help:"Show a balance."`
 	Statement   statementCommand    `cmd:"" group:"client" help:"Show what happened in a wallet."`
 	Report      reportCommands      `cmd:"" group:"client" help:"Show sums over the whole ledger."`
+	Upstream    upstreamCommands    `cmd:"" group:"client" help:"Show what is left at the providers that the server asks."`
 	Version     versionCommand      `cmd:"" group:"other" help:"Show the version of this binary."`
 	Completion  completionCommand   `cmd:"" group:"other" help:"Print the script for tab completion in a shell."`
 }

@@ -82,6 +82,7 @@ type reportUsage struct {
 	To       string    `placeholder:"TIME" help:"Where it ends; this time itself is no longer in it. By default now."`
 	TimeZone string    `name:"tz" placeholder:"ZONE" help:"Where days begin, such as Asia/Ho_Chi_Minh; by default UTC."`
 	Account  accountID `placeholder:"N" help:"Only this account; by default all."`
+	Upstream string    `placeholder:"NAME" help:"Only what was sent through this upstream, by the member upstream of its metadata."`
 
 	Globals
 }
@@ -95,14 +96,15 @@ Examples:
   saldo report usage
   saldo report usage --group day --from 2026-11-01 --to 2026-12-01 --tz Asia/Ho_Chi_Minh
   saldo report usage --group account --from 2026-11-01 --output json
-  saldo report usage --group wallet --account 9999`
+  saldo report usage --group wallet --account 9999
+  saldo report usage --group day --upstream antgst-sms`
 }
 
 // Run shows the report.
 func (c *reportUsage) Run(ctx context.Context, streams Streams) error {
 	return c.session(ctx, streams, func(ctx context.Context, saldo *client.Client, p *printer) error {
 		pages := saldo.Usage(ctx, client.UsageQuery{
-			Group: api.UsageGroup(c.Group), From: c.From, To: c.To, TimeZone: c.TimeZone, Account: api.AccountID(c.Account),
+			Group: api.UsageGroup(c.Group), From: c.From, To: c.To, TimeZone: c.TimeZone, Account: api.AccountID(c.Account), Upstream: c.Upstream,
 		})
 		return p.usage(pages, c.Group)
 	})

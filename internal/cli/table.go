@@ -12,6 +12,12 @@ type Column struct {
 // Table shows rows in columns, without the columns that are empty.
 func (s Streams) Table(columns []Column, rows [][]string) error {
 	p := newPrinter(s, "table")
+	p.dense(columns, rows)
+	return p.flush()
+}
+
+// dense prints a table without the columns that are empty.
+func (p *printer) dense(columns []Column, rows [][]string) {
 	var kept []int
 	var shown []column
 	for i, c := range columns {
@@ -29,7 +35,6 @@ func (s Streams) Table(columns []Column, rows [][]string) error {
 		t.row(cells...)
 	}
 	t.flush()
-	return p.flush()
 }
 
 // JSON shows a value as the commands show what the API answers.

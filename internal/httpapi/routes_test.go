@@ -132,7 +132,7 @@ func TestRoutes(t *testing.T) {
 	}
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, 1000*ledger.Scale, "seed")
-	h.told("mine", h.engine.Now(), left("sms", "10"))
+	h.told(h.engine.Now(), left("sms", "10"))
 	h.keyFor(ledger.Key{Account: 1, Scopes: []ledger.Scope{ledger.ScopeBalanceRead}}, ledger.Credentials{ID: "SPARE", Secret: "spare"})
 	keys := [7]ledger.Credentials{
 		{},

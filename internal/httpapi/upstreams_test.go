@@ -34,17 +34,17 @@ func left(service, amount string) readings.Bucket {
 	}}
 }
 
-// told lets an upstream tell what is left, as a watcher keeps it.
-func (h *house) told(name string, at time.Time, buckets ...readings.Bucket) {
+// told lets the upstream of this node tell what is left, as a watcher keeps it.
+func (h *house) told(at time.Time, buckets ...readings.Bucket) {
 	h.t.Helper()
 	var added []readings.Reading
 	for _, b := range buckets {
 		added = append(added, readings.Reading{
-			Upstream: name, Key: readings.KeyOf(&b.Bucket), At: at.Truncate(time.Microsecond),
+			Upstream: "mine", Key: readings.KeyOf(&b.Bucket), At: at.Truncate(time.Microsecond),
 			Amount: b.Amount, CreditLimit: b.CreditLimit, Available: b.Available, Pending: b.Pending,
 		})
 	}
-	h.record(name, at, func(state *readings.State) {
+	h.record("mine", at, func(state *readings.State) {
 		state.Status, state.Failures = provider.OK, 0
 		state.Good = &readings.Balance{At: at.Truncate(time.Microsecond), Account: "18", Buckets: buckets}
 	}, added...)
@@ -86,7 +86,7 @@ func TestUpstreams(t *testing.T) {
 	bucket.CreditLimit, bucket.Min = new(decimal.RequireFromString("5")), new(decimal.RequireFromString("20"))
 	bucket.Empty = &forecast.Forecast{Outlook: forecast.OutlookFalling, SpendPerHour: decimal.RequireFromString("2.5"), At: now.Add(7 * time.Hour), Earliest: now.Add(-time.Hour)}
 	bucket.Low = &forecast.Forecast{Outlook: forecast.OutlookReached, At: now, Earliest: now, Latest: now}
-	h.told("mine", now, bucket)
+	h.told(now, bucket)
 	mine := read[api.Upstream](t, h.do("GET", "/v1/upstreams/mine", "", as(h.root)))
 	empty := mine.Balance.Buckets[0].Empty
 	if empty.InSeconds == nil || *empty.InSeconds > 7*3600 || *empty.InSeconds < 7*3600-600 || *empty.Earliest < text(0) || mine.Balance.AgeSeconds > 600 {
@@ -129,9 +129,9 @@ func TestReadings(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
 	start := h.engine.Now().Truncate(time.Hour).Add(-5 * time.Hour)
-	h.told("mine", start.Add(-30*time.Hour), left("sms", "500"))
+	h.told(start.Add(-30*time.Hour), left("sms", "500"))
 	for i := range 10 { // each half an hour, the first is at a full hour
-		h.told("mine", start.Add(time.Duration(i)*30*time.Minute), left("sms", fmt.Sprint(100-i)), left("voip", fmt.Sprint(50-i)))
+		h.told(start.Add(time.Duration(i)*30*time.Minute), left("sms", fmt.Sprint(100-i)), left("voip", fmt.Sprint(50-i)))
 	}
 	// list reads all pages, and gives the amounts.
 	list := func(query string) string {
@@ -183,7 +183,7 @@ func TestReadings(t *testing.T) {
 		"from=2026-11-02&to=2026-11-01": "invalid_request: from must be before to",
 		"limit=0":                       "invalid_request: limit must be between 1 and 500",
 		"cursor=eA":                     cursor,
-		"cursor=e30": cursor, // an empty object
+		"cursor=e30":                    cursor, // an empty object
 	} {
 		if got := words(t, h.do("GET", "/v1/upstreams/mine/readings?"+query, "", as(h.root))); got != want {
 			t.Errorf("%s: %s", query, got)
@@ -209,7 +209,7 @@ func TestReconciliation(t *testing.T) {
 	h.topUp(1, 100*ledger.Scale, "seed")
 	first := h.engine.Now()
 	at := func(t time.Time) string { return t.Truncate(time.Microsecond).Format("2006-01-02T15:04:05.000000Z") }
-	h.told("mine", first, left("main", "10"))
+	h.told(first, left("main", "10"))
 	h.later(time.Hour)
 	refunded := h.charge(1, ledger.SMS, 2*ledger.Scale, "mine", "a")
 	h.charge(1, ledger.SMS, 3*ledger.Scale, "mine", "b")
@@ -217,14 +217,14 @@ func TestReconciliation(t *testing.T) {
 	h.post(ledger.Request{IdempotencyKey: "r", Kind: ledger.Refund, Parent: refunded.ID, Wallet: refunded.Wallet, Amount: ledger.Scale})
 	h.later(time.Hour)
 	second := h.engine.Now()
-	h.told("mine", second, left("main", "8"))
+	h.told(second, left("main", "8"))
 	h.later(22 * time.Hour)
 	h.charge(1, ledger.SMS, 4*ledger.Scale, "mine", "d")
 	third := h.engine.Now()
-	h.told("mine", third, left("main", "105"))
+	h.told(third, left("main", "105"))
 	h.later(time.Hour)
 	fourth := h.engine.Now()
-	h.told("mine", fourth, left("main", "103"))
+	h.told(fourth, left("main", "103"))
 	h.later(time.Hour)
 
 	rec := h.do("GET", "/v1/upstreams/mine/reconciliation?from="+first.Format(time.DateOnly), "", as(h.root))
@@ -275,7 +275,7 @@ func TestReconciliationOfSeveralBalances(t *testing.T) {
 	wantStatus(t, h.do("PUT", "/v1/accounts/1/wallets/voip", `{"credit_limit":"10"}`, as(h.root)), 200)
 	credits := left("voip", "70")
 	credits.Unit, credits.Currency, credits.CurrencySource = provider.Credits, "", ""
-	h.told("mine", h.engine.Now(), left("sms", "10"), credits)
+	h.told(h.engine.Now(), left("sms", "10"), credits)
 	h.later(time.Minute)
 	h.charge(1, ledger.SMS, ledger.Scale, "mine", "a")
 	h.charge(3, ledger.SMS, 900*ledger.Scale, "mine", "b")
@@ -283,7 +283,7 @@ func TestReconciliationOfSeveralBalances(t *testing.T) {
 	h.charge(1, "rcs", 5*ledger.Scale, "mine", "d")
 	h.later(time.Minute)
 	credits.Amount = decimal.NewFromInt(60)
-	h.told("mine", h.engine.Now(), left("sms", "9"), credits)
+	h.told(h.engine.Now(), left("sms", "9"), credits)
 	h.later(time.Minute)
 	rec := h.do("GET", "/v1/upstreams/mine/reconciliation?tz=Asia/Ho_Chi_Minh", "", as(h.root))
 	wantStatus(t, rec, 200)
@@ -330,11 +330,11 @@ func TestReconciliationIsBounded(t *testing.T) {
 		return rec
 	}
 	for i := range 6 {
-		h.told("mine", h.engine.Now(), left("sms", fmt.Sprint(i)))
+		h.told(h.engine.Now(), left("sms", fmt.Sprint(i)))
 		h.later(time.Minute)
 	}
 	wantStatus(t, get(), 200)
-	h.told("mine", h.engine.Now(), left("sms", "7"))
+	h.told(h.engine.Now(), left("sms", "7"))
 	h.later(time.Minute)
 	if got := words(t, get()); got != "invalid_request: the range has over 6 readings (ask for a shorter range)" {
 		t.Error(got)

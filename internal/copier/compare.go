@@ -8,12 +8,12 @@ import (
 )
 
 // This file is about the comparison of a copy with its source. Accounts, wallets
-// with the heads of their chains, keys and totals are compared field by field,
-// the rest is counted: that history and holds are what the heads say is what the
-// verification proves, which follows.
+// with the heads of their chains, keys, totals and what is known of upstreams are
+// compared field by field, the rest is counted: that history and holds are what the
+// heads say is what the verification proves, which follows.
 
 func (r *run) compare(ctx context.Context, from Snapshot) error {
-	r.shown.Done, r.shown.Before, r.shown.Total = 0, 0, r.report.Ledger.Accounts+r.report.Ledger.Keys
+	r.shown.Done, r.shown.Before, r.shown.Total = 0, 0, r.report.Ledger.Accounts+r.report.Ledger.Keys+r.report.Ledger.Upstreams+r.report.Ledger.Readings
 	r.show(Comparing)
 	return r.target.CopySnapshot(ctx, 0, func(copied Snapshot) error {
 		counts, err := copied.Counts(ctx)
@@ -27,6 +27,12 @@ func (r *run) compare(ctx context.Context, from Snapshot) error {
 			return err
 		}
 		if err := compareLists(ctx, r, "key", from.Keys, copied.Keys, keyOf); err != nil {
+			return err
+		}
+		if err := compareLists(ctx, r, "upstream", from.Upstreams, copied.Upstreams, upstreamOf); err != nil {
+			return err
+		}
+		if err := compareLists(ctx, r, "reading", from.Readings, copied.Readings, readingOf); err != nil {
 			return err
 		}
 		return r.compareSystem(ctx, from, copied)

@@ -5,7 +5,8 @@
 // transactions and their entries, is read in the order in which it was decided,
 // and each page of it is written together with the note of how far the copy is.
 // What changes, such as accounts and keys, is written anew each time. So most of
-// a ledger can be copied while it is served, and the rest when it is not.
+// a ledger can be copied while it is served, and the rest when it is not. Readings
+// of upstreams are removed in the source, too, so a copy has all of them anew.
 //
 // A copy is no ledger before it is complete and verified: stores refuse to open
 // it. And it takes nothing more once a store has opened it to be served, because
@@ -66,6 +67,12 @@ type Snapshot interface {
 	Keys(ctx context.Context, after string, limit int) ([]*ledger.Key, error)
 	// System lists the balances of the system accounts, in order.
 	System(ctx context.Context) ([]engine.SystemTotal, error)
+	// Upstreams gives what is known of upstreams with a name above after, in order
+	// of their names.
+	Upstreams(ctx context.Context, after string, limit int) ([]*readings.State, error)
+	// Readings gives readings of all upstreams after a place, in order of upstreams,
+	// and of each in order of time and key.
+	Readings(ctx context.Context, after ReadingPlace, limit int) ([]readings.Reading, error)
 }
 
 // Target is a ledger that is being made as a copy. What it was given, it gives
@@ -86,6 +93,13 @@ type Target interface {
 	PutKeys(ctx context.Context, keys []*ledger.Key) error
 	// PutSystem writes the balances of the system accounts.
 	PutSystem(ctx context.Context, totals []engine.SystemTotal) error
+	// ClearUpstreams removes all that the copy has of upstreams.
+	ClearUpstreams(ctx context.Context) error
+	// PutUpstreams writes what is known of upstreams that are not there. Nobody has
+	// claimed them in the copy.
+	PutUpstreams(ctx context.Context, states []*readings.State) error
+	// PutReadings writes readings that are not there.
+	PutReadings(ctx context.Context, added []readings.Reading) error
 	// Loaded is called when all is written, before all of it is read.
 	Loaded(ctx context.Context) error
 	// Finish makes the copy a ledger.

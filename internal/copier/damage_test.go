@@ -44,6 +44,7 @@ func clones(t *testing.T, seed uint64) func(t *testing.T) books {
 	w := newWorld(seed)
 	w.found(t, first)
 	w.with(t, first, func(e *engine.Engine) { w.work(t, e, 60) })
+	w.ask(t, first, 3)
 	content, err := os.ReadFile(first.name)
 	if err != nil {
 		t.Fatal(err)
@@ -101,12 +102,15 @@ func TestCompared(t *testing.T) {
 	t.Parallel()
 	clone := clones(t, 10)
 	for what, statement := range map[string]string{
-		"a name":    "UPDATE accounts SET name = 'Other' WHERE id = 2",
-		"a key":     "UPDATE keys SET expires_at = 5 WHERE id = 'key-3'",
-		"a limit":   "UPDATE wallets SET credit_limit = 10 WHERE account_id = 3",
-		"a total":   "UPDATE system_accounts SET total = '7' WHERE account = 'funding'",
-		"a new key": "INSERT INTO keys SELECT 'key-9', head, '', NULL, '', '', 0, 0, 0, 0, 0, NULL, NULL, 0 FROM wallets WHERE account_id = 1 AND service = 'sms'",
-		"a refusal": "DELETE FROM transactions WHERE rejection <> ''",
+		"a name":         "UPDATE accounts SET name = 'Other' WHERE id = 2",
+		"a key":          "UPDATE keys SET expires_at = 5 WHERE id = 'key-3'",
+		"a limit":        "UPDATE wallets SET credit_limit = 10 WHERE account_id = 3",
+		"a total":        "UPDATE system_accounts SET total = '7' WHERE account = 'funding'",
+		"a new key":      "INSERT INTO keys SELECT 'key-9', head, '', NULL, '', '', 0, 0, 0, 0, 0, NULL, NULL, 0 FROM wallets WHERE account_id = 1 AND service = 'sms'",
+		"a refusal":      "DELETE FROM transactions WHERE rejection <> ''",
+		"an upstream":    "UPDATE upstreams SET message = '' WHERE name = 'main'",
+		"a reading":      "UPDATE upstream_readings SET amount = amount || '0' WHERE upstream = 'main-2' AND service = 'sms'",
+		"a reading less": "DELETE FROM upstream_readings WHERE upstream = 'main' AND rise = 1",
 	} {
 		for kind, newTarget := range kinds {
 			t.Run(strings.ReplaceAll(what, " ", "_")+"_in_"+kind, func(t *testing.T) {

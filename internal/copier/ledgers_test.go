@@ -18,6 +18,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
@@ -58,6 +59,7 @@ func ways(t *testing.T, test func(t *testing.T, from, to books)) {
 
 type store interface {
 	engine.Store
+	readings.Store
 	copier.Source
 	Close() error
 }
@@ -175,6 +177,9 @@ var tables = []struct{ name, columns, order string }{
 	{"refunds", "charge_id, refunded", "charge_id"},
 	{"keys", "id, digest, last4, account_id, scopes, allow_list, daily_cap, monthly_cap, spent_on, spent_today, spent_month, " +
 		"expires_at, revoked_at, created_at", "id"},
+	// All but who asks.
+	{"upstreams", "name, provider, interval_us, due_at, barred_at, asked_at, status, code, message, failures, good_at, account, billing, buckets", "name"},
+	{"upstream_readings", "upstream, at, service, unit, currency, amount, credit_limit, available, pending, rise", "upstream, at, service, unit, currency"},
 }
 
 // rows reads all tables past the stores, each row as a text.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 )
 
 // Run copies a ledger, or goes on with a copy that is not complete or whose
@@ -186,11 +187,32 @@ func (r *run) rest(ctx context.Context, from Snapshot) error {
 	if err := r.target.PutSystem(ctx, totals); err != nil {
 		return err
 	}
+	if err := r.upstreams(ctx, from); err != nil {
+		return err
+	}
 	return r.target.Loaded(ctx)
+}
+
+// upstreams copies what is known of upstreams, in the place of what an earlier
+// run has left: the source has thinned that out since.
+func (r *run) upstreams(ctx context.Context, from Snapshot) error {
+	err := r.target.ClearUpstreams(ctx)
+	if err == nil {
+		err = each(ctx, r.Page, from.Upstreams, upstreamOf, r.target.PutUpstreams)
+	}
+	if err == nil {
+		err = each(ctx, r.Page, from.Readings, readingOf, r.target.PutReadings)
+	}
+	return err
 }
 
 func accountOf(h *ledger.Holder) ledger.AccountID { return h.ID }
 func keyOf(k *ledger.Key) string                  { return k.ID }
+func upstreamOf(s *readings.State) string         { return s.Name }
+
+func readingOf(r readings.Reading) ReadingPlace {
+	return ReadingPlace{Upstream: r.Upstream, Place: readings.Place{At: r.At, Key: r.Key}}
+}
 
 // each reads all pages of a list, and hands each one on.
 func each[T any, P any](ctx context.Context, limit int, read func(context.Context, P, int) ([]T, error), place func(T) P,

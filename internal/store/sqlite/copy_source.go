@@ -16,17 +16,24 @@ var _ copier.Source = (*Store)(nil)
 // CopySnapshot runs fn over one state of the ledger. All of it is settled: the
 // one process that writes commits in the order in which it decides.
 func (s *Store) CopySnapshot(ctx context.Context, _ time.Duration, fn func(copier.Snapshot) error) error {
-	return s.Snapshot(ctx, func(all engine.Snapshot) error { return fn(copySource{all.(*snapshot)}) })
+	return s.Snapshot(ctx, func(all engine.Snapshot) error { return fn(copySource{all.(*snapshot), s.older(upstreamsVersion)}) })
 }
 
 // copySource is a snapshot as a copy reads it.
-type copySource struct{ *snapshot }
+type copySource struct {
+	*snapshot
+
+	noUpstreams bool // the tables are older than upstreams
+}
 
 func (s copySource) Counts(ctx context.Context) (counts copier.Counts, err error) {
 	err = s.tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM wallets), (SELECT count(*) FROM keys),
 		(SELECT count(*) FROM transactions), (SELECT count(*) FROM entries), (SELECT count(*) FROM holds), (SELECT count(*) FROM refunds)`).
 		Scan(&counts.Accounts, &counts.Wallets, &counts.Keys, &counts.Transactions, &counts.Entries, &counts.Holds, &counts.Refunds)
-	return counts, err
+	if err != nil {
+		return counts, err
+	}
+	return counts, s.countUpstreams(ctx, &counts)
 }
 
 func (s copySource) OldestKey(ctx context.Context) (digest ledger.Hash, err error) {

@@ -30,8 +30,7 @@ const claimUpstream = `INSERT INTO upstreams (name, provider, interval_us, due_a
 
 var (
 	selectState    = "SELECT " + stateColumns + " FROM upstreams"
-	recordUpstream = "UPDATE upstreams SET (" + stateColumns + ", claimed_by) = (?" + strings.Repeat(", ?", strings.Count(stateColumns, ",")) + ", '') " +
-		"WHERE name = ? AND claimed_by = ?"
+	recordUpstream = "UPDATE upstreams SET " + strings.ReplaceAll(stateColumns, ", ", " = ?, ") + " = ?, claimed_by = '' WHERE name = ? AND claimed_by = ?" //nolint:gosec // The parts are columns that stand above.
 	addReading = "INSERT INTO upstream_readings " + values(readingColumns) + " ON CONFLICT DO NOTHING"
 )
 

@@ -43,7 +43,7 @@ func (s *suite) keep(upstream string, added ...readings.Reading) {
 // inOrder puts readings into the order in which they are listed.
 func inOrder(all []readings.Reading) []readings.Reading {
 	sorted := slices.Clone(all)
-	slices.SortStableFunc(sorted, func(a, b readings.Reading) int { return cmp.Or(a.At.Compare(b.At), a.Key.Compare(b.Key)) })
+	slices.SortStableFunc(sorted, func(a, b readings.Reading) int { return cmp.Or(a.At.Compare(b.At), a.Compare(b.Key)) })
 	return sorted
 }
 

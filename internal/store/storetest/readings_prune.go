@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,7 +52,7 @@ func testThinning(s *suite) {
 	at := func(minute int) time.Time { return day.Add(time.Duration(minute) * time.Minute) }
 	var all []readings.Reading
 	for minute := range 180 {
-		r := readingOf("main", at(minute), fmt.Sprint(minute))
+		r := readingOf("main", at(minute), strconv.Itoa(minute))
 		r.Rise = minute == 70 || minute == 90 || minute == 91 || minute == 120
 		all = append(all, r, readingOf("main", at(minute).Add(time.Second), "1", of(voip)))
 	}
@@ -218,7 +219,7 @@ func (r *readingsRun) compare(t *rapid.T, query readings.Query) {
 	}
 	want := listed(r.all, query)
 	place := slices.IndexFunc(want, func(one readings.Reading) bool {
-		return one.At.After(query.After.At) || one.At.Equal(query.After.At) && one.Key.Compare(query.After.Key) > 0
+		return one.At.After(query.After.At) || one.At.Equal(query.After.At) && one.Compare(query.After.Key) > 0
 	})
 	if place < 0 {
 		place = len(want)

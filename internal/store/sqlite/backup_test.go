@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
@@ -139,7 +140,7 @@ func TestBackupOfBackup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path, file, second, restored := filepath.Join(dir, "ledger.db"), filepath.Join(dir, "1.db"), filepath.Join(dir, "2.db"), filepath.Join(dir, "3.db")
-	created(t, path)
+	asked(t, created(t, path), time.Unix(1, 0))
 	backedUp(t, path, file, sqlite.BackupOptions{})
 	backedUp(t, file, second, sqlite.BackupOptions{})
 	backedUp(t, second, restored, sqlite.BackupOptions{})
@@ -154,6 +155,7 @@ func TestBackupOfBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closed(t, store)
+	hasReadings(t, store, 1)
 	insert(t, store, 8)
 	if got := hasAccounts(t, restored, 7, 8); !slices.Equal(got, []bool{true, true}) {
 		t.Errorf("of accounts 7 and 8 it has %v", got)

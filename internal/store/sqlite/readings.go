@@ -31,7 +31,7 @@ const claimUpstream = `INSERT INTO upstreams (name, provider, interval_us, due_a
 var (
 	selectState    = "SELECT " + stateColumns + " FROM upstreams"
 	recordUpstream = "UPDATE upstreams SET " + strings.ReplaceAll(stateColumns, ", ", " = ?, ") + " = ?, claimed_by = '' WHERE name = ? AND claimed_by = ?" //nolint:gosec // The parts are columns that stand above.
-	addReading = "INSERT INTO upstream_readings " + values(readingColumns) + " ON CONFLICT DO NOTHING"
+	addReading     = "INSERT INTO upstream_readings " + values(readingColumns) + " ON CONFLICT DO NOTHING"
 )
 
 // UpstreamStates lists what is known of every upstream.
@@ -100,6 +100,10 @@ const (
 	// before a time. The next one is some rows further on, so this reads few.
 	laterInStep = " FROM upstream_readings AS n WHERE n.upstream = r.upstream AND n.at > r.at AND n.at < min(?, (r.at / ? + 1) * ?)" +
 		" AND n.service = r.service AND n.unit = r.unit AND n.currency = r.currency"
+	// needless are those that another one follows that is neither in another step nor a rise.
+	needless      = " AND r.rise = 0 AND (SELECT n.rise = 0" + laterInStep + " ORDER BY n.at LIMIT 1)"
+	nextUpstream  = "SELECT upstream FROM upstream_readings WHERE upstream > ? ORDER BY upstream LIMIT 1"
+	removeReading = "DELETE FROM upstream_readings WHERE upstream = ? AND at = ? AND service = ? AND unit = ? AND currency = ?"
 )
 
 // betweenArgs are the parameters of betweenTimes. What stands before the place is
@@ -146,7 +150,7 @@ func (s *Store) PruneUpstreams(ctx context.Context, p readings.Pruning) (removed
 	name := ""
 	for {
 		// One upstream after the other, those included of which no state is left.
-		err := s.readDB.QueryRowContext(ctx, "SELECT upstream FROM upstream_readings WHERE upstream > ? ORDER BY upstream LIMIT 1", name).Scan(&name)
+		err := s.readDB.QueryRowContext(ctx, nextUpstream, name).Scan(&name)
 		if errors.Is(err, sql.ErrNoRows) {
 			break
 		}
@@ -161,8 +165,6 @@ func (s *Store) PruneUpstreams(ctx context.Context, p readings.Pruning) (removed
 		if p.Step <= 0 {
 			continue
 		}
-		// Only what a reading follows that is neither in another step nor a rise.
-		const needless = " AND r.rise = 0 AND (SELECT n.rise = 0" + laterInStep + " ORDER BY n.at LIMIT 1)"
 		thinned, err := s.prune(ctx, name, p.ThinFrom, p.ThinTo, needless, laterArgs(p.ThinTo, p.Step)...)
 		removed += thinned
 		if err != nil {
@@ -193,8 +195,7 @@ func (s *Store) prune(ctx context.Context, upstream string, from, to time.Time, 
 			return removed, err
 		}
 		err = s.Write(ctx, func(t engine.Tx) error {
-			const remove = "DELETE FROM upstream_readings WHERE upstream = ? AND at = ? AND service = ? AND unit = ? AND currency = ?"
-			return t.(*tx).many(ctx, remove, len(places), func(i int) ([]any, error) {
+			return t.(*tx).many(ctx, removeReading, len(places), func(i int) ([]any, error) {
 				key := places[i].Key
 				return []any{upstream, places[i].At.UnixMicro(), key.Service, string(key.Unit), key.Currency}, nil
 			})

@@ -99,34 +99,32 @@ func (s *Store) UpstreamReadings(ctx context.Context, query readings.Query) ([]r
 	return readPage(ctx, s, scanReading, text, args...)
 }
 
-// sameBucket joins a later reading of the same bucket.
-const sameBucket = "n.upstream = r.upstream AND n.service = r.service AND n.unit = r.unit AND n.currency = r.currency AND n.at > r.at"
-
-// selectReadings follows the index from where the page begins. For the last of
-// each step it looks a little ahead from each reading: to sort all of them by steps
-// would read a week of readings for each page.
+// selectReadings gives the query for a page, which begins in the index where the
+// one before it ended.
 func selectReadings(query *readings.Query) (text string, args []any) {
-	from, place := query.From.UnixMicro(), query.After
-	args = []any{query.Upstream, max(from, place.At.UnixMicro()), query.To.UnixMicro(), query.Limit,
-		place.At.UnixMicro(), place.Key.Service, string(place.Key.Unit), place.Key.Currency}
-	text = "SELECT " + readingColumns + ` FROM upstream_readings AS r WHERE r.upstream = $1 AND r.at >= $2 AND r.at < $3
-		AND (r.at, r.service, r.unit, r.currency) > ($5, $6, $7, $8)`
+	const order = "r.at, r.service, r.unit, r.currency"
+	after := query.After
+	args = []any{
+		query.Upstream, max(query.From.UnixMicro(), after.At.UnixMicro()), query.To.UnixMicro(), query.Limit,
+		after.At.UnixMicro(), after.Key.Service, string(after.Key.Unit), after.Key.Currency,
+	}
+	where := " FROM upstream_readings AS r WHERE r.upstream = $1 AND r.at >= $2 AND r.at < $3"
 	if key := query.Key; key != nil {
-		text += fmt.Sprintf(" AND (r.service, r.unit, r.currency) = ($%d, $%d, $%d)", len(args)+1, len(args)+2, len(args)+3)
+		where += " AND r.service = $9 AND r.unit = $10 AND r.currency = $11"
 		args = append(args, key.Service, string(key.Unit), key.Currency)
 	}
-	if query.Step > 0 {
-		args = append(args, query.Step.Microseconds())
-		text += " AND NOT EXISTS (SELECT 1 FROM upstream_readings AS n WHERE " + sameBucket +
-			" AND n.at < least($3::bigint, " + endOfStep(len(args)) + ") OFFSET 0)" // which keeps it from becoming a join
+	if query.Step <= 0 {
+		return "SELECT " + readingColumns + where + " AND (" + order + ") > ($5, $6, $7, $8) ORDER BY " + order + " LIMIT $4", args
 	}
-	return text + " ORDER BY r.at, r.service, r.unit, r.currency LIMIT $4", args
-}
-
-// endOfStep is when the step ends in which a reading is, by the parameter that
-// says how long a step is.
-func endOfStep(parameter int) string {
-	return fmt.Sprintf("(r.at / $%d::bigint + 1) * $%d::bigint", parameter, parameter)
+	// To find the last readings first, and then to look up these, takes a tenth of
+	// asking of each reading whether it is one.
+	args = append(args, query.Step.Microseconds())
+	last := "SELECT max(r.at) AS at, r.service, r.unit, r.currency" + where +
+		fmt.Sprintf(" GROUP BY r.at / $%d::bigint, r.service, r.unit, r.currency", len(args)) +
+		" HAVING (max(r.at), r.service, r.unit, r.currency) > ($5, $6, $7, $8) ORDER BY 1, 2, 3, 4 LIMIT $4"
+	return "SELECT " + of("r", readingColumns) + " FROM (" + last + ") AS last JOIN LATERAL (SELECT " + readingColumns + ` FROM upstream_readings AS r
+		WHERE r.upstream = $1 AND r.at = last.at AND r.service = last.service AND r.unit = last.unit AND r.currency = last.currency
+		OFFSET 0) AS r ON true ORDER BY ` + order, args
 }
 
 func scanState(row pgx.Row, s *readings.State) error {

@@ -15,12 +15,13 @@ import (
 const prunePage = 500
 
 // Each of these adds to how old readings are found, see pruneReadings.
-var (
+const (
 	expiredReadings = " AND r.at < $7"
-	// thinReadings finds what has another one after it in its step. What comes
-	// before a rise is never removed, so that no removal changes what is before one.
+	// thinReadings finds what has another reading of the same bucket after it in its
+	// step. What comes before a rise stays, so that it does so whatever is removed.
 	thinReadings = ` AND r.at >= $7 AND r.at < $8 AND r.rise = 0 AND (SELECT n.rise FROM upstream_readings AS n
-		WHERE ` + sameBucket + " AND n.at < least($8::bigint, " + endOfStep(9) + ") ORDER BY n.at LIMIT 1) = 0"
+		WHERE n.upstream = r.upstream AND n.service = r.service AND n.unit = r.unit AND n.currency = r.currency
+			AND n.at > r.at AND n.at < least($8::bigint, (r.at / $9::bigint + 1) * $9::bigint) ORDER BY n.at LIMIT 1) = 0`
 )
 
 const (

@@ -119,7 +119,7 @@ func (c *contract) judgeLines(id string, reply saldotest.Reply) error {
 // samples are the paths of the contract with values in the place of their
 // parameters, in order.
 func (c *contract) samples() []string {
-	fill := strings.NewReplacer("{account}", "1042", "{wallet}", "sms", "{key}", "OLD", "{id}", "5c146b14-3c52-8afd-938a-375d0df1fbf6")
+	fill := strings.NewReplacer("{account}", "1042", "{wallet}", "sms", "{key}", "OLD", "{name}", "mine", "{id}", "5c146b14-3c52-8afd-938a-375d0df1fbf6")
 	var paths []string
 	for path := range c.document.Paths.Map() {
 		paths = append(paths, fill.Replace(path))
@@ -322,6 +322,8 @@ func TestJudge(t *testing.T) {
 		problem = `{"type":"urn:saldo:problem:not_found","title":"Not Found","status":404,"code":"not_found","detail":"x"}`
 		key     = `{"id":"A","secret":"B","auth_secret":"AB","scopes":["balance:read"],"allow_list":[],"last4":"","status":"active","created_at":"2026-11-01T00:00:00.000000Z"}`
 	)
+	const reading = `{"from":"2026-11-01T00:00:00.000000Z","to":"2026-11-02T00:00:00.000000Z","items":[{"at":"2026-11-01T00:00:00.000000Z","service":"sms",` +
+		`"unit":"money","currency":"CNY","amount":"1.5","credit_limit":null,"available":null,"pending":null,"spendable":"1.5","rise":false}]}`
 	plain := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}
 	details := http.Header{"Content-Type": {"application/problem+json"}}
 	lines := http.Header{"Content-Type": {"application/x-ndjson"}}
@@ -369,6 +371,10 @@ func TestJudge(t *testing.T) {
 		{"no lines", "GET", statement, ``, 200, lines, `[]`, false},
 		{"part refused", "POST", "/v1/transactions/batch", batch, 200, plain, failed, true},
 		{"part not refused", "POST", "/v1/transactions/batch", batch, 200, plain, strings.ReplaceAll(failed, "invalid_request", "forbidden"), false},
+		{"right reading", "GET", "/v1/upstreams/mine/readings", ``, 200, plain, reading, true},
+		{"null for an amount", "GET", "/v1/upstreams/mine/readings", ``, 200, plain, strings.Replace(reading, `"1.5"`, `null`, 1), false},
+		{"number for null", "GET", "/v1/upstreams/mine/readings", ``, 200, plain, strings.Replace(reading, `"pending":null`, `"pending":0`, 1), false},
+		{"null left out", "GET", "/v1/upstreams/mine/readings", ``, 200, plain, strings.Replace(reading, `"pending":null,`, ``, 1), false},
 		{"without a body", "DELETE", "/v1/keys/A", ``, 204, http.Header{}, ``, true},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), test.method, "http://saldo"+test.path, http.NoBody)

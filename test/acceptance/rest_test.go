@@ -157,7 +157,10 @@ func TestREST(t *testing.T) { saldotest.OnEachStore(t, testREST) }
 
 func testREST(t *testing.T, store saldotest.Store) {
 	t.Helper()
-	r := newREST(t, store)
+	file, secret := oneUpstream(t)
+	r := newREST(t, store, "--upstreams", file)
+	r.Hide(secret)
+	t.Run("upstreams", r.testUpstreams)
 	t.Run("accounts", r.testAccounts)
 	t.Run("wallets", r.testWallets)
 	t.Run("keys", r.testKeys)

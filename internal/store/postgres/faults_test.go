@@ -10,9 +10,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/readings"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/internal/store/storetest"
@@ -375,7 +377,34 @@ func TestExecModes(t *testing.T) {
 			if err != nil || len(holds) != 1 || holds[0].State != ledger.HoldCaptured {
 				t.Errorf("%+v, %v", holds, err)
 			}
+			askInMode(t, store)
 			storetest.Verify(t, store)
 		})
+	}
+}
+
+// askInMode has a store run what it has for upstreams.
+func askInMode(t *testing.T, store *postgres.Store) {
+	t.Helper()
+	if _, has, err := store.ClaimUpstream(t.Context(), claimOf("one", noon)); err != nil || !has || !record(t, store, "one", noon) {
+		t.Errorf("claimed %t, %v", has, err)
+	}
+	if _, has, err := store.ClaimUpstream(t.Context(), claimOf("other", noon)); err != nil || has {
+		t.Errorf("claimed again %t, %v", has, err)
+	}
+	for _, step := range []time.Duration{0, time.Minute} {
+		key := readingAt(noon, 1).Key
+		query := readings.Query{Upstream: "main", From: noon, To: noon.Add(time.Hour), Step: step, Key: &key, Limit: 5}
+		if found, err := store.UpstreamReadings(t.Context(), query); err != nil || len(found) != 1 {
+			t.Errorf("readings of each %s: %+v, %v", step, found, err)
+		}
+	}
+	pruning := readings.Pruning{Expired: noon.Add(time.Hour), ThinFrom: noon, ThinTo: noon.Add(time.Minute), Step: time.Second}
+	if n, err := store.PruneUpstreams(t.Context(), pruning); err != nil || n != 1 {
+		t.Errorf("%d readings were removed, %v", n, err)
+	}
+	usage := engine.UsageQuery{From: noon, To: noon.Add(time.Hour), By: engine.ByKind, Upstream: "main", Limit: 5}
+	if _, err := store.Usage(t.Context(), usage); err != nil {
+		t.Error(err)
 	}
 }

@@ -51,7 +51,8 @@ func TestStoreBehindPooler(t *testing.T) {
 		}
 	}, "engine: against a model",
 		// Long readings, that are nothing else behind a pooler.
-		"engine: usage against a model", "engine: statements", "engine: rows of statements", "usage adds up", "a snapshot pages in order")
+		"engine: usage against a model", "engine: statements", "engine: rows of statements", "usage adds up", "a snapshot pages in order",
+		"upstreams: readings against a model")
 }
 
 // Nodes that share two connections of the server, each for one transaction at a

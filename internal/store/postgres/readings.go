@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -83,7 +84,7 @@ func (s *Store) RecordUpstream(ctx context.Context, node string, state *readings
 	var recorded bool
 	err = s.Write(ctx, func(t engine.Tx) error {
 		conn := t.(*tx).conn
-		done, err := conn.Exec(ctx, recordUpstream, append(args[:len(args):len(args)], node)...)
+		done, err := conn.Exec(ctx, recordUpstream, slices.Concat(args, []any{node})...)
 		if recorded = done.RowsAffected() > 0; err != nil || !recorded || len(added) == 0 {
 			return err
 		}

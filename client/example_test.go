@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/client"
@@ -16,7 +17,10 @@ import (
 
 // startServer serves a new ledger on a free port, for the examples. A program
 // has a URL and a key from its operator instead.
-func startServer() (url, operatorKey string, stop func()) {
+func startServer() (url, operatorKey string, stop func()) { return startServerWith("") }
+
+// startServerWith serves a ledger, and asks the upstreams of a file.
+func startServerWith(upstreams string) (url, operatorKey string, stop func()) {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "saldo-example-")
 	if err != nil {
@@ -27,7 +31,7 @@ func startServer() (url, operatorKey string, stop func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, err := app.Start(ctx, app.Options{DB: db, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	server, err := app.Start(ctx, app.Options{DB: db, Listen: "127.0.0.1:0", Upstreams: upstreams, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -288,6 +292,68 @@ func ExampleClient_Statement() {
 	// topup 10 funding 10
 	// charge -0.0383 revenue 9.9617
 	// closing 9.9617
+}
+
+// An operator sees what is left at the providers that its server asks.
+func ExampleClient_Upstreams() {
+	url, operatorKey, stop := startAsking()
+	defer stop()
+	ctx := context.Background()
+	operator, err := client.New(url, operatorKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	upstreams, err := operator.Upstreams(ctx)
+	for ; err == nil && (len(upstreams) == 0 || upstreams[0].Balance == nil); upstreams, err = operator.Upstreams(ctx) {
+		time.Sleep(50 * time.Millisecond) // it is asked for the first time
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, upstream := range upstreams {
+		for _, left := range upstream.Balance.Buckets {
+			fmt.Println(upstream.Name, upstream.Status, left.Service, left.Amount, left.Currency)
+		}
+	}
+	for page, err := range operator.UpstreamReadings(ctx, "antgst-sms", client.ReadingsQuery{Service: "sms"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("readings of sms:", len(page.Items))
+	}
+	// Output:
+	// antgst-sms ok sms 10 CNY
+	// antgst-sms ok voip 0 CNY
+	// readings of sms: 1
+}
+
+// startAsking serves a ledger whose server asks another one for a balance.
+func startAsking() (url, operatorKey string, stop func()) {
+	ctx := context.Background()
+	provider, providerKey, stopProvider := startServer()
+	c, account := openAccount(ctx, provider, providerKey)
+	key, err := c.CreateKey(ctx, account, api.KeyRequest{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	folder, err := os.MkdirTemp("", "saldo-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	file := filepath.Join(folder, "upstreams.yaml")
+	text := fmt.Sprintf("upstreams: [{name: antgst-sms, provider: antgst, base_url: %q, interval: 1h, credentials: {auth_secret: %s}}]\n", provider, key.AuthSecret)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	url, operatorKey, stopServer := startServerWith(file)
+	return url, operatorKey, func() {
+		stopServer()
+		stopProvider()
+		if err := os.RemoveAll(folder); err != nil {
+			log.Fatal(err)
+		}
+	}
 }
 
 // The holds of messages are captured and released by what became of them.

@@ -36,7 +36,7 @@ func testStoreFailure(t *testing.T, store saldotest.Store) {
 	t.Run("rest", func(t *testing.T) {
 		for _, path := range []string{"/v1/balance", "/v1/accounts", "/v1/transactions/5c146b14-3c52-8afd-938a-375d0df1fbf6"} {
 			reply := w.Send(t, http.MethodGet, path, "", "Authorization", c.good.bearer())
-			validate(t, http.MethodGet, path, reply)
+			validate(t, path, reply)
 			if reply.Status != 500 || !strings.Contains(reply.Body, `"code":"internal_error"`) {
 				t.Errorf("%s: %+v", path, reply)
 			}

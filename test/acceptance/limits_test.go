@@ -55,7 +55,7 @@ var doors = []struct {
 		"rest", func(t *testing.T, w *world, key pair, headers ...string) saldotest.Reply {
 			t.Helper()
 			reply := w.Send(t, http.MethodGet, "/v1/balance", "", append(headers, "Authorization", key.basic())...)
-			validate(t, http.MethodGet, "/v1/balance", reply)
+			validate(t, "/v1/balance", reply)
 			return reply
 		},
 		`200 {"account":`,

@@ -86,7 +86,7 @@ func (o *outage) check(t *testing.T, within time.Duration, ready, antgst, esms, 
 func (o *outage) get(t *testing.T, path string) saldotest.Reply {
 	t.Helper()
 	reply := o.Send(t, http.MethodGet, path, "", "Authorization", o.good.bearer())
-	validate(t, http.MethodGet, path, reply)
+	validate(t, path, reply)
 	return reply
 }
 

@@ -129,6 +129,15 @@ func (s *Server) Kill() {
 	s.end(syscall.SIGKILL)
 }
 
+// Signal sends a signal to the server, which goes on: SIGHUP, or SIGSTOP to let
+// it hang until SIGCONT.
+func (s *Server) Signal(signal syscall.Signal) {
+	s.tb.Helper()
+	if err := s.command.Process.Signal(signal); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
 func (s *Server) end(signal syscall.Signal) {
 	s.tb.Helper()
 	s.over = true

@@ -33,7 +33,8 @@ type Store interface {
 	// UpstreamReadings lists readings in order of time, and of one moment by their keys.
 	UpstreamReadings(ctx context.Context, query Query) ([]Reading, error)
 	// PruneUpstreams removes what need not be kept, see Pruning. Writes to the ledger
-	// do not wait for it: it reads beside them, and removes a few rows at a time.
+	// do not wait for it: it reads beside them, and removes a few rows at a time. It
+	// tells how many readings it has removed.
 	PruneUpstreams(ctx context.Context, pruning Pruning) (removed int64, err error)
 }
 
@@ -157,7 +158,8 @@ type Place struct {
 // Pruning says what need not be kept any more.
 type Pruning struct {
 	// Expired is the time before which nothing is kept: no readings, and no upstreams
-	// that were not asked since.
+	// that were not asked since. One that is due later, because somebody asks it right
+	// now, or that is barred for longer, stays.
 	Expired time.Time
 	// Of readings from ThinFrom on and before ThinTo, each bucket keeps the last one of
 	// each step, each rise, and the reading before it.

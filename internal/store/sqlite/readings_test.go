@@ -1,14 +1,13 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/shopspring/decimal"
 
-	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/provider"
 	"github.com/saldo-ledger/saldo/internal/readings"
@@ -101,38 +100,42 @@ func TestReadOnlyDoesNotAsk(t *testing.T) {
 // Writes to the ledger come in between while many readings are removed.
 func TestPruningLetsOthersWrite(t *testing.T) {
 	t.Parallel()
-	store := created(t, filepath.Join(t.TempDir(), "ledger.db"))
-	moments := make([]time.Time, 6000)
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	store := created(t, path)
+	const many = 15_000
+	moments := make([]time.Time, many)
 	for i := range moments {
 		moments[i] = time.Unix(int64(i), 0)
 	}
 	asked(t, store, moments...)
-	var pruned atomic.Bool
-	done := make(chan error, 1)
-	// Somebody waits for the turn already when the pruning begins.
-	err := store.Write(ctx, func(tx engine.Tx) error {
-		go func() {
-			removed, err := store.PruneUpstreams(ctx, readings.Pruning{ThinTo: time.Unix(6000, 0), Step: 6000 * time.Second})
-			if removed != 5999 {
-				t.Errorf("%d readings were removed", removed)
-			}
-			pruned.Store(true)
-			done <- err
-		}()
-		return tx.InsertAccount(ctx, holder(99))
-	})
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	writes := 0
-	for ; !pruned.Load(); writes++ {
-		insert(t, store, ledger.AccountID(100+writes))
+	defer db.Close()
+	done := make(chan error, 1)
+	go func() {
+		removed, err := store.PruneUpstreams(ctx, readings.Pruning{ThinTo: time.Unix(many, 0), Step: many * time.Second})
+		if removed != many-1 {
+			t.Errorf("%d readings were removed", removed)
+		}
+		done <- err
+	}()
+	between := 0
+	for id, left := ledger.AccountID(100), many; left > 1 && len(done) == 0; id++ {
+		insert(t, store, id)
+		if err := db.QueryRow("SELECT count(*) FROM upstream_readings").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		if left > 1 && left < many {
+			between++
+		}
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if writes < 10 {
-		t.Errorf("%d accounts were made meanwhile", writes)
+	if between == 0 {
+		t.Error("nothing was written before all was removed")
 	}
 	hasReadings(t, store, 1)
 }

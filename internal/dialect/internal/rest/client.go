@@ -100,6 +100,7 @@ func (c *Client) Balance(ctx context.Context) (*provider.Balance, error) {
 		if err != nil {
 			return c.clean(err)
 		}
+		tidy(answer)
 		balance = answer
 		return nil
 	})
@@ -125,6 +126,16 @@ func (c *Client) clean(err error) error {
 	failure.Code = Plain(c.hide.Replace(failure.Code), maxCode)
 	failure.Message = Plain(c.hide.Replace(failure.Message), maxMessage)
 	return failure
+}
+
+// tidy makes the names in a balance fit to be shown and kept: they are what the
+// provider chose to send.
+func tidy(balance *provider.Balance) {
+	balance.Account = Plain(balance.Account, maxMessage)
+	for i := range balance.Buckets {
+		b := &balance.Buckets[i]
+		b.Service, b.Currency = Plain(b.Service, maxCode), Plain(b.Currency, maxCode)
+	}
 }
 
 // Plain is a text on one line of at most limit bytes, without what a terminal

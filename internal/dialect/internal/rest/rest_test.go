@@ -81,6 +81,30 @@ func TestHidden(t *testing.T) {
 	}
 }
 
+// What a provider names is shown in terminals and kept in databases.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	client, err := New(provider.Options{BaseURL: server.URL}, "", &Question{
+		Request: provider.Request{Method: http.MethodGet, Path: "/"},
+		Decode: func(*provider.Reply) (*provider.Balance, error) {
+			return &provider.Balance{Account: "AC\x00\x1b[2J1", Buckets: []provider.Bucket{{Service: "s\x00ms", Currency: strings.Repeat("X", 999)}}}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	balance, err := client.Balance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := balance.Buckets[0]; balance.Account != "AC [2J1" || b.Service != "s ms" || len(b.Currency) > maxCode {
+		t.Errorf("%+v", balance)
+	}
+}
+
 func TestCurrency(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"USD": "USD", " usd\n": "USD", "": "", "US": "?", "DOLLARS": "?", "U5D": "?", "€": "?", "元": "?"} {

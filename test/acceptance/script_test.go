@@ -59,7 +59,7 @@ func runScripts(t *testing.T, store saldotest.Store, folder string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve, "halt": halt, "status": status, "capture": capture, "mode": mode, "certificate": certificate,
-			"tamper": tamper, "dump": dump,
+			"tamper": tamper, "dump": dump, "await": await, "expand": expand,
 		},
 	})
 }

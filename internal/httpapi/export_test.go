@@ -9,5 +9,5 @@ import (
 
 // NewImpatient is New with small limits, but for the time.
 func NewImpatient(e *engine.Engine, gate *Gate, metrics *Metrics, upstreams Upstreams, idle time.Duration) http.Handler {
-	return newServer(e, gate, metrics, upstreams, limits{batches: 1, streams: 1, exports: 1, each: 1, idle: idle, usageRows: 3, readings: 6}).handler()
+	return newServer(e, gate, metrics, upstreams, limits{batches: 1, streams: 1, exports: 1, each: 1, idle: idle, usageRows: 3, readings: 6, readingsAtOnce: 2}).handler()
 }

@@ -15,7 +15,6 @@ import (
 
 const (
 	maxReconciledDays = 400
-	readingsAtOnce    = 5000
 	// beforeRange is how long before a range the reading may be with which it opens.
 	beforeRange = 24 * time.Hour
 )
@@ -83,7 +82,7 @@ func (c *reconciliation) falls(ctx context.Context, zone *time.Location) ([]read
 	falls := readings.NewFalls(cuts(c.from, c.to, zone))
 	query := readings.Query{
 		Upstream: c.upstream, From: c.from.Add(-beforeRange), To: c.to.Add(time.Microsecond), // what is read at its end counts
-		Limit: readingsAtOnce,
+		Limit: c.limits.readingsAtOnce,
 	}
 	for total := 0; ; {
 		found, err := c.upstreams.UpstreamReadings(ctx, query)
@@ -96,7 +95,7 @@ func (c *reconciliation) falls(ctx context.Context, zone *time.Location) ([]read
 		for i := range found {
 			falls.Add(&found[i])
 		}
-		if len(found) < readingsAtOnce {
+		if len(found) < c.limits.readingsAtOnce {
 			return falls.Buckets(), nil
 		}
 		last := &found[len(found)-1]
@@ -168,7 +167,7 @@ func (c *reconciliation) charged(ctx context.Context, from, to time.Time) ([]eng
 		return nil, err
 	}
 	if len(rows) > c.limits.usageRows {
-		return nil, ledger.Errorf(ledger.InvalidRequest, "the charges are in over %d wallets and currencies", c.limits.usageRows)
+		return nil, ledger.Errorf(ledger.InvalidRequest, "the charges are in over %d wallets and currencies", c.limits.usageRows).WithHint("ask for a shorter range")
 	}
 	c.seen[at] = rows
 	return rows, nil

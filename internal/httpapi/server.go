@@ -35,9 +35,10 @@ type limits struct {
 	idle             time.Duration // that a stream waits for its client to take or send anything
 	usageRows        int           // of a report that comes whole
 	readings         int           // of upstreams that one report adds up
+	readingsAtOnce   int           // of those
 }
 
-var usualLimits = limits{batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second, usageRows: 10_000, readings: 500_000}
+var usualLimits = limits{batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second, usageRows: 10_000, readings: 500_000, readingsAtOnce: 5000}
 
 var _ api.ServerInterface = (*server)(nil)
 

@@ -322,21 +322,38 @@ func TestReconciliationIsBounded(t *testing.T) {
 	h := newHouse(t, httpapi.GateOptions{})
 	h.topUp(1, 100*ledger.Scale, "seed")
 	small := httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), time.Minute) // takes six readings, and three wallets
-	get := func() *httptest.ResponseRecorder {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/upstreams/mine/reconciliation", http.NoBody)
+	get := func(query string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/upstreams/mine/reconciliation"+query, http.NoBody)
 		as(h.root)(r)
 		rec := httptest.NewRecorder()
 		small.ServeHTTP(rec, r)
 		return rec
 	}
+	var last time.Time
 	for i := range 6 {
-		h.told(h.engine.Now(), left("sms", fmt.Sprint(i)))
+		last = h.engine.Now().Truncate(time.Microsecond)
+		h.told(last, left("sms", fmt.Sprint(100-i)))
 		h.later(time.Minute)
 	}
-	wantStatus(t, get(), 200)
+	// They come in pages of two, and what is read where a range ends is a part of it.
+	for _, query := range []string{"", "?to=" + last.Format(time.RFC3339Nano)} {
+		if found := read[api.Reconciliation](t, get(query)); len(found.Buckets) != 1 || found.Buckets[0].Spent != "5" {
+			t.Errorf("%s: %+v", query, found)
+		}
+	}
 	h.told(h.engine.Now(), left("sms", "7"))
 	h.later(time.Minute)
-	if got := words(t, get()); got != "invalid_request: the range has over 6 readings (ask for a shorter range)" {
+	if got := words(t, get("")); got != "invalid_request: the range has over 6 readings (ask for a shorter range)" {
+		t.Error(got)
+	}
+	h.later(25 * time.Hour) // those readings are not looked at any more
+	from := h.engine.Now().Truncate(time.Microsecond)
+	h.later(time.Minute)
+	for i := range 4 {
+		wantStatus(t, h.do("PUT", fmt.Sprintf("/v1/accounts/1/wallets/w%d", i), `{"credit_limit":"1"}`, as(h.root)), 201)
+		h.charge(1, ledger.Service(fmt.Sprint("w", i)), ledger.Scale, "mine", fmt.Sprint("w", i))
+	}
+	if got := words(t, get("?from="+from.Format(time.RFC3339Nano))); got != "invalid_request: the charges are in over 3 wallets and currencies (ask for a shorter range)" {
 		t.Error(got)
 	}
 }

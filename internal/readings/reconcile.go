@@ -97,11 +97,14 @@ func (f *Falls) before(at time.Time, counted int) int {
 	return counted
 }
 
-// Buckets gives what was added up, in order of keys.
+// Buckets gives what was added up, in order of keys, of the buckets that were read
+// in the range.
 func (f *Falls) Buckets() []BucketFalls {
 	all := make([]BucketFalls, 0, len(f.buckets))
 	for _, b := range f.buckets {
-		all = append(all, *b)
+		if !b.Closing.At.Before(f.cuts[0]) {
+			all = append(all, *b)
+		}
 	}
 	slices.SortFunc(all, func(a, b BucketFalls) int { return a.Compare(b.Key) })
 	return all

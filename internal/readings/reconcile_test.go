@@ -79,7 +79,7 @@ func TestFallsAreThoseOfAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cuts, points := anyCuts(t), anyPoints(t)
 		buckets := fallsOf(cuts, points)
-		if first := slices.IndexFunc(points, func(p point) bool { return p.minute <= cuts[len(cuts)-1] }); first < 0 {
+		if first := slices.IndexFunc(points, func(p point) bool { return p.minute >= cuts[0] && p.minute <= cuts[len(cuts)-1] }); first < 0 {
 			if len(buckets) != 0 {
 				t.Fatalf("there is no reading in the range, and still %+v", buckets)
 			}

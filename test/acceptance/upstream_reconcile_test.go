@@ -17,6 +17,7 @@ import (
 // TestUpstreamReconciliation sends messages through a provider: it takes 0.04 for
 // each, and the customer is charged more. What both sides say is told exactly.
 func TestUpstreamReconciliation(t *testing.T) {
+	t.Parallel()
 	saldotest.OnEachStore(t, func(t *testing.T, store saldotest.Store) {
 		t.Helper()
 		t.Parallel()

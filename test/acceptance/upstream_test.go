@@ -34,6 +34,7 @@ var serviceAt = map[string]string{"direct": "sms", "esms": "main", "fronted": "s
 
 // TestUpstreams lets a provider do all that providers do, one after the other.
 func TestUpstreams(t *testing.T) {
+	t.Parallel()
 	saldotest.OnEachStore(t, func(t *testing.T, store saldotest.Store) {
 		t.Helper()
 		t.Parallel()

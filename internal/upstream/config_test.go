@@ -185,8 +185,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"long time", one("  interval: 24h1s\n"), "interval: this must be a time from 1s to 24h0m0s", ""},
 		{"list as time", one("  timeout: [1s]\n"), "line 4: upstream a: timeout: there must be one text", ""},
 		{"no time", one("  timeout:\n"), "line 4: upstream a: timeout: there is no value", ""},
-		{"shared account", "upstreams:\n- {name: a, provider: smsc, interval: 11s}\n- {name: b, provider: smsc, interval: 12s}\n",
-			"line 2: upstream a: interval: smsc lets an account ask 10 a minute, and 2 upstreams ask this one: 12s is the least", "ask the account once"},
+		{
+			"shared account", "upstreams:\n- {name: a, provider: smsc, interval: 11s}\n- {name: b, provider: smsc, interval: 12s}\n",
+			"line 2: upstream a: interval: smsc lets an account ask 10 a minute, and 2 upstreams ask this one: 12s is the least", "ask the account once",
+		},
 		{"few days", "keep_days: 7\nupstreams:\n- {name: a, provider: antgst}\n", "line 1: keep_days: this must be a number of days from 8 to 3660", ""},
 		{"many days", "keep_days: 3661\nupstreams:\n- {name: a, provider: antgst}\n", "line 1: keep_days: this must be a number of days from 8 to 3660", ""},
 		{"no days", "keep_days: 1w\nupstreams:\n- {name: a, provider: antgst}\n", "line 1: keep_days: this must be a number of days from 8 to 3660", ""},

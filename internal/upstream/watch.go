@@ -241,7 +241,9 @@ func (w *watch) predict(ctx context.Context, before, good *readings.Balance, add
 	w.predicted = good.At
 	for i := range good.Buckets {
 		b := &good.Buckets[i]
-		series := append(history[readings.KeyOf(&b.Bucket)], forecast.Reading{Time: good.At, Amount: added[i].Spendable()})
+		key := readings.KeyOf(&b.Bucket)
+		history[key] = append(history[key], forecast.Reading{Time: good.At, Amount: added[i].Spendable()})
+		series := history[key]
 		empty := forecast.Predict(series, good.At, decimal.Zero)
 		b.Empty = &empty
 		if b.Min != nil {

@@ -237,7 +237,7 @@ func TestBackOff(t *testing.T) {
 	state, due := d.turn(w, 1)
 	good := state.Good.At
 	d.fails(200, -22)
-	for i, want := range []time.Duration{1, 2, 4, 8, 10, 10, 10} {
+	for i, minutes := range []int{1, 2, 4, 8, 10, 10, 10} {
 		d.at(due)
 		if i == 3 { // The process begins anew.
 			if err := d.store.Close(); err != nil {
@@ -252,8 +252,8 @@ func TestBackOff(t *testing.T) {
 		}
 		state, due = d.turn(w, 1)
 		d.wantStatus(state, provider.Unauthorized, i+1, "100")
-		if !near(due.Sub(d.clock()), want*time.Minute) || !state.Good.At.Equal(good) || state.Code != "-22" {
-			t.Errorf("failure %d: due in %s, not %d minutes; balance of %s; code %s", i+1, due.Sub(d.clock()), want, state.Good.At, state.Code)
+		if !near(due.Sub(d.clock()), time.Duration(minutes)*time.Minute) || !state.Good.At.Equal(good) || state.Code != "-22" {
+			t.Errorf("failure %d: due in %s, not %d minutes; balance of %s; code %s", i+1, due.Sub(d.clock()), minutes, state.Good.At, state.Code)
 		}
 	}
 	d.at(due)
@@ -376,7 +376,7 @@ type patient struct {
 }
 
 func (p patient) Balance(ctx context.Context) (*provider.Balance, error) {
-	p.Client.Balance(ctx) //nolint:errcheck // It ends before the provider answers.
+	_, _ = p.Client.Balance(ctx) // It ends before the provider answers.
 	<-p.hung
 	return &provider.Balance{Buckets: []provider.Bucket{{Service: "sms", Unit: provider.Money, Amount: decimal.NewFromInt(1)}}}, nil
 }
@@ -480,7 +480,7 @@ func TestForecastAndWarnings(t *testing.T) {
 	}
 	d.at(due)
 	d.balance("500")
-	state, due = d.turn(w, 1)
+	_, due = d.turn(w, 1)
 	found, err := d.store.UpstreamReadings(t.Context(), readings.Query{Upstream: "a", From: d.clock(), To: d.clock().Add(time.Hour), Limit: 9})
 	if err != nil || !found[0].Rise || found[1].Rise {
 		t.Errorf("%+v, %v", found, err)

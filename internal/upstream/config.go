@@ -143,12 +143,13 @@ func (l *loader) load(content []byte) error {
 	return l.share(list)
 }
 
-// share makes those who ask the same account keep its limit together.
+// share makes those who ask the same account keep its limit together. It is known
+// by its credentials: there may be more than one way to a provider.
 func (l *loader) share(list *ast.SequenceNode) error {
 	for i, u := range l.upstreams {
 		sharing := 0
 		for _, other := range l.upstreams {
-			if other.Provider == u.Provider && other.BaseURL == u.BaseURL && reflect.DeepEqual(other.Credentials, u.Credentials) {
+			if other.Provider == u.Provider && reflect.DeepEqual(other.Credentials, u.Credentials) {
 				sharing++
 			}
 		}

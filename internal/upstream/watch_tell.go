@@ -20,7 +20,13 @@ func (w *watch) tell(before, now *readings.State) {
 	switch {
 	case now.Status != provider.OK && now.Status != before.Status:
 		a := Answer{Status: now.Status}
-		log.Warn("an upstream does not tell its balance", "status", now.Status, "code", now.Code, "message", now.Message, "hint", a.Advice())
+		if now.Status == provider.RateLimited {
+			a.RetryAfter = now.BarredAt.Sub(now.AskedAt)
+		}
+		if hint := a.Advice(); hint != "" {
+			log = log.With("hint", hint)
+		}
+		log.Warn("an upstream does not tell its balance", "status", now.Status, "code", now.Code, "message", now.Message)
 		return
 	case now.Status != provider.OK:
 		return

@@ -141,7 +141,7 @@ func (c *reconciliation) charges(ctx context.Context, buckets []readings.BucketF
 // unmatched are the charges of the range that no bucket is compared with.
 func (c *reconciliation) unmatched(ctx context.Context, buckets []readings.BucketFalls) ([]api.UsageRow, error) {
 	unmatched := []api.UsageRow{}
-	if len(buckets) == 1 { // which is compared with all
+	if len(buckets) == 1 && len(buckets[0].Intervals) > 0 { // which is compared with all
 		return unmatched, nil
 	}
 	rows, err := c.charged(ctx, c.from, c.to)

@@ -316,6 +316,30 @@ func TestReconciliationOfSeveralBalances(t *testing.T) {
 	}
 }
 
+// What was charged beside a single reading can be held against nothing, and is
+// told all the same: with one balance, and where one of several was read again.
+func TestReconciliationOfSingleReadings(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	h.topUp(1, 100*ledger.Scale, "seed")
+	h.told(h.engine.Now(), left("main", "10"))
+	h.later(time.Minute)
+	h.charge(1, ledger.SMS, 3*ledger.Scale, "mine", "a")
+	h.later(time.Minute)
+	const reason = "the balance was read only once in that time, so there is nothing to compare"
+	want := []api.UsageRow{{Wallet: "sms", Currency: "CNY", Count: 1, Charged: "3", Refunded: "0", Net: "3"}}
+	for range 2 {
+		got := read[api.Reconciliation](t, h.do("GET", "/v1/upstreams/mine/reconciliation", "", as(h.root)))
+		if diff := cmp.Diff(want, got.Unmatched); diff != "" || got.Buckets[0].Reason != reason || len(got.Buckets[0].Charges) != 0 {
+			t.Errorf("%s%+v", diff, got.Buckets)
+		}
+		h.told(h.engine.Now(), left("voip", "5"))
+		h.later(time.Minute)
+		h.told(h.engine.Now(), left("voip", "4"))
+		h.later(time.Minute)
+	}
+}
+
 // Too much to add up is refused, and not added up in part.
 func TestReconciliationIsBounded(t *testing.T) {
 	t.Parallel()

@@ -115,15 +115,22 @@ const SharedService = "main"
 
 // PaidFrom says from which of an upstream's buckets a service of the ledger is
 // paid: from the only one, from the one of the same name, or from the shared one.
-// It is none where there are several that could be meant.
+// It is none where there are several that could be meant. Nor is it one that was
+// read only once: nothing can be held against it, and what was charged must not vanish.
 func PaidFrom(buckets []BucketFalls, service string) (bucket int, ok bool) {
+	bucket, ok = named(buckets, service)
+	return bucket, ok && len(buckets[bucket].Intervals) > 0
+}
+
+// named finds the bucket from which a service is paid by its name, or as the only one.
+func named(buckets []BucketFalls, service string) (bucket int, ok bool) {
 	if len(buckets) == 1 {
 		return 0, true
 	}
 	for _, name := range []string{service, SharedService} {
-		named := func(b BucketFalls) bool { return b.Service == name }
-		if first := slices.IndexFunc(buckets, named); first >= 0 {
-			return first, !slices.ContainsFunc(buckets[first+1:], named)
+		is := func(b BucketFalls) bool { return b.Service == name }
+		if first := slices.IndexFunc(buckets, is); first >= 0 {
+			return first, !slices.ContainsFunc(buckets[first+1:], is)
 		}
 	}
 	return 0, false
@@ -204,6 +211,10 @@ func (r *Reconciliation) count(c *Charge) {
 // judge says what can be said of the difference: nothing where charges are in
 // several currencies, no margin where the provider counts in another unit.
 func (r *Reconciliation) judge(charges [][]Charge) {
+	if len(r.Rows) == 0 {
+		r.Reason = "the balance was read only once in that time, so there is nothing to compare"
+		return
+	}
 	if len(r.Charges) == 0 {
 		r.Reason = "nothing was charged through this upstream in that time"
 		return

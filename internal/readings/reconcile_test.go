@@ -215,11 +215,25 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// One reading tells nothing of what was charged, not even that there was nothing.
+func TestReconcileOneReading(t *testing.T) {
+	bucket := fallsOf([]int{0, 10}, []point{{5, amount("10")}})[0]
+	r := readings.Reconcile(&bucket, nil)
+	if !strings.Contains(r.Reason, "read only once") || r.Margin != nil || len(r.Rows) != 0 || !r.Opening.At.Equal(r.Closing.At) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestServicesArePaidFromOneBucket(t *testing.T) {
 	named := func(services ...string) []readings.BucketFalls {
 		var buckets []readings.BucketFalls
 		for _, service := range services {
-			buckets = append(buckets, readings.BucketFalls{Key: readings.Key{Service: service}})
+			name, once := strings.CutSuffix(service, " once")
+			bucket := readings.BucketFalls{Key: readings.Key{Service: name}}
+			if !once {
+				bucket.Intervals = make([]readings.Fall, 1)
+			}
+			buckets = append(buckets, bucket)
 		}
 		return buckets
 	}
@@ -236,6 +250,10 @@ func TestServicesArePaidFromOneBucket(t *testing.T) {
 		{named("main", "sms", "sms"), "sms", -1},
 		{named("main", "main"), "sms", -1},
 		{nil, "sms", -1},
+		{named("sms once"), "sms", -1},
+		{named("main", "sms once"), "sms", -1}, // it is paid from there all the same, and not from the other
+		{named("main once", "sms"), "sms", 1},
+		{named("main once", "sms"), "rcs", -1},
 	} {
 		if got, ok := readings.PaidFrom(test.buckets, test.service); ok != (test.want >= 0) || ok && got != test.want {
 			t.Errorf("%s of %+v: %d, %t", test.service, test.buckets, got, ok)

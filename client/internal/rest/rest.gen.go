@@ -551,7 +551,8 @@ type ClientInterface interface {
 	// The charges of a wallet are held against the upstream's only balance, or
 	// else against the balance of the same service, or else against that of the
 	// service `main`. Charges for which there is no such balance, or more than one,
-	// are listed in `unmatched`.
+	// are listed in `unmatched`; so are those whose balance was read only once,
+	// because that can be compared with nothing.
 	//
 	// The *margin* is what was charged, net of refunds, less what was spent. It
 	// is there where both are in the same currency. The *drift* of a row is
@@ -1477,7 +1478,8 @@ func (c *Client) ListReadings(ctx context.Context, name UpstreamPath, params *Li
 // The charges of a wallet are held against the upstream's only balance, or
 // else against the balance of the same service, or else against that of the
 // service `main`. Charges for which there is no such balance, or more than one,
-// are listed in `unmatched`.
+// are listed in `unmatched`; so are those whose balance was read only once,
+// because that can be compared with nothing.
 //
 // The *margin* is what was charged, net of refunds, less what was spent. It
 // is there where both are in the same currency. The *drift* of a row is

@@ -37,7 +37,9 @@ func (s *server) ReconcileUpstream(w http.ResponseWriter, r *http.Request, name 
 		}
 		defer s.exports.leave(key.Account)
 		one := reconciliation{server: s, upstream: name, from: from, to: to, seen: map[span][]engine.UsageRow{}}
-		shown, err := one.make(r.Context(), zone)
+		shown, err := timely(r.Context(), s.limits.report, func(ctx context.Context) (*api.Reconciliation, error) {
+			return one.make(ctx, zone)
+		})
 		if err != nil {
 			return err
 		}

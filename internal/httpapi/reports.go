@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,6 +40,22 @@ func (s *server) GetTrialBalance(w http.ResponseWriter, r *http.Request) {
 // usualUsage is what a report covers that names no range.
 const usualUsage = 30 * 24 * time.Hour
 
+var errSlowReport = ledger.Errorf(ledger.InvalidRequest, "the report takes too long").WithHint("ask for a shorter range")
+
+// timely makes a report within its time. It says so while there is time to: later
+// the server would just break the connection. It cancels, and sets no deadline,
+// because a reading that runs into one looks to a store like a database that is gone.
+func timely[T any](ctx context.Context, limit time.Duration, report func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer time.AfterFunc(limit, func() { cancel(errSlowReport) }).Stop()
+	made, err := report(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errSlowReport) {
+		err = errSlowReport
+	}
+	return made, err
+}
+
 // GetUsage answers GET /v1/reports/usage.
 func (s *server) GetUsage(w http.ResponseWriter, r *http.Request, params api.GetUsageParams) {
 	s.serve(w, r, accountants, func(key *ledger.Key) error {
@@ -47,7 +65,9 @@ func (s *server) GetUsage(w http.ResponseWriter, r *http.Request, params api.Get
 		}
 		size := query.Limit
 		query.Limit++ // one more tells whether there is more
-		rows, err := s.engine.Usage(r.Context(), *query, zone)
+		rows, err := timely(r.Context(), s.limits.report, func(ctx context.Context) ([]engine.UsageRow, error) {
+			return s.engine.Usage(ctx, *query, zone)
+		})
 		if err != nil {
 			return err
 		}

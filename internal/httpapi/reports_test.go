@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,8 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/saldo-ledger/saldo/api"
+	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/httpapi"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
 // The trial balance adds up every currency, and comes to nothing.
@@ -161,6 +164,43 @@ func TestUsageIsBounded(t *testing.T) {
 		}
 	}
 	wantStatus(t, get("group=account"), 200)
+}
+
+const slowReport = "invalid_request: the report takes too long (ask for a shorter range)"
+
+// wait waits until somebody has given up waiting.
+func wait(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Minute):
+	}
+}
+
+// slow is a ledger that adds up once whoever asked has given up.
+type slow struct{ *sqlite.Store }
+
+func (s slow) Usage(ctx context.Context, query engine.UsageQuery) ([]engine.UsageRow, error) {
+	wait(ctx)
+	return s.Store.Usage(ctx, query)
+}
+
+// A report says that it takes too long while there still is time to say so.
+func TestUsageEndsInTime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	h.engine.Close()
+	patient, err := engine.New(t.Context(), slow{h.store}, engine.Options{SweepInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close()
+	gate := httpapi.NewGate(patient, httpapi.GateOptions{}, h.metrics, discard)
+	h.handler = httpapi.NewImpatient(patient, gate, h.metrics, h.upstreams(), 10*time.Millisecond)
+	for _, group := range []string{"account", "day"} {
+		if got := words(t, h.do("GET", "/v1/reports/usage?group="+group, "", as(h.root))); got != slowReport {
+			t.Errorf("%s: %s", group, got)
+		}
+	}
 }
 
 func TestUsageQueries(t *testing.T) {

@@ -27,18 +27,24 @@ type server struct {
 	exports   *places // for statements that are streamed, and reports of long ranges
 }
 
-// limits are those that tests make smaller.
+// limits are those that tests make smaller. A report ends well before the server's
+// write time-out, and before PostgreSQL's 20 s for one reading, after which the
+// database would seem to be gone.
 type limits struct {
 	batches, streams int           // at one time
 	exports          int           // likewise
 	each             int           // of those, for each customer
 	idle             time.Duration // that a stream waits for its client to take or send anything
 	usageRows        int           // of a report that comes whole
+	report           time.Duration // that the making of one may take
 	readings         int           // of upstreams that one report adds up
 	readingsAtOnce   int           // of those
 }
 
-var usualLimits = limits{batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second, usageRows: 10_000, readings: 500_000, readingsAtOnce: 5000}
+var usualLimits = limits{
+	batches: 8, streams: 8, exports: 16, each: 2, idle: 30 * time.Second,
+	usageRows: 10_000, report: 18 * time.Second, readings: 500_000, readingsAtOnce: 5000,
+}
 
 var _ api.ServerInterface = (*server)(nil)
 

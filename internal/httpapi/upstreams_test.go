@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -337,6 +338,28 @@ func TestReconciliationOfSingleReadings(t *testing.T) {
 		h.later(time.Minute)
 		h.told(h.engine.Now(), left("voip", "4"))
 		h.later(time.Minute)
+	}
+}
+
+// hanging are upstreams whose readings come once whoever wants them has given up.
+type hanging struct{ kept }
+
+func (u hanging) UpstreamReadings(ctx context.Context, query readings.Query) ([]readings.Reading, error) {
+	wait(ctx)
+	return u.kept.UpstreamReadings(ctx, query)
+}
+
+func TestReconciliationEndsInTime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	h.told(h.engine.Now(), left("sms", "10"))
+	h.later(time.Minute)
+	h.handler = httpapi.NewImpatient(h.engine, h.gate, h.metrics, hanging{kept{h.store}}, 10*time.Millisecond)
+	if got := words(t, h.do("GET", "/v1/upstreams/mine/reconciliation", "", as(h.root))); got != slowReport {
+		t.Error(got)
+	}
+	if strings.Contains(h.log.String(), "request failed") {
+		t.Error("a report that takes too long is no fault of the server's")
 	}
 }
 

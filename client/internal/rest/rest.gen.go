@@ -403,7 +403,7 @@ type ClientInterface interface {
 
 	// GetUsage Read what was charged and refunded
 	//
-	// Adds up charges, captures and refunds of a range of time in groups; each row is of one currency. Without a range it is the last 30 days. By days a range has at most 366 of them. By accounts the report comes one page at a time, with at most `limit` accounts each; by anything else it comes whole, and one of more than 10000 rows is refused.
+	// Adds up charges, captures and refunds of a range of time in groups; each row is of one currency. Without a range it is the last 30 days. By days a range has at most 366 of them. By accounts the report comes one page at a time, with at most `limit` accounts each; by anything else it comes whole, and one of more than 10000 rows is refused. So is one that would take longer than 18 seconds to make: ask for a shorter range.
 	//
 	// Corresponds with GET /v1/reports/usage (the `GetUsage` operationId).
 	GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -535,7 +535,8 @@ type ClientInterface interface {
 	// charged through it: charges and captures with the upstream's name in the
 	// member `upstream` of their metadata, captures whose hold names it, and
 	// refunds of such charges. Without a range it is the last 30 days; a range
-	// has at most 400 days, and at most 500,000 readings.
+	// has at most 400 days, and at most 500,000 readings. One that would take
+	// longer than 18 seconds to compare is refused: ask for a shorter one.
 	//
 	// The range is cut where days begin in `tz`. Each cut, and each end of the
 	// range, moves to the last reading at that time or before it, at most a day
@@ -1230,7 +1231,7 @@ func (c *Client) GetTrialBalance(ctx context.Context, reqEditors ...RequestEdito
 
 // GetUsage Read what was charged and refunded
 //
-// Adds up charges, captures and refunds of a range of time in groups; each row is of one currency. Without a range it is the last 30 days. By days a range has at most 366 of them. By accounts the report comes one page at a time, with at most `limit` accounts each; by anything else it comes whole, and one of more than 10000 rows is refused.
+// Adds up charges, captures and refunds of a range of time in groups; each row is of one currency. Without a range it is the last 30 days. By days a range has at most 366 of them. By accounts the report comes one page at a time, with at most `limit` accounts each; by anything else it comes whole, and one of more than 10000 rows is refused. So is one that would take longer than 18 seconds to make: ask for a shorter range.
 //
 // Corresponds with GET /v1/reports/usage (the `GetUsage` operationId).
 func (c *Client) GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1462,7 +1463,8 @@ func (c *Client) ListReadings(ctx context.Context, name UpstreamPath, params *Li
 // charged through it: charges and captures with the upstream's name in the
 // member `upstream` of their metadata, captures whose hold names it, and
 // refunds of such charges. Without a range it is the last 30 days; a range
-// has at most 400 days, and at most 500,000 readings.
+// has at most 400 days, and at most 500,000 readings. One that would take
+// longer than 18 seconds to compare is refused: ask for a shorter one.
 //
 // The range is cut where days begin in `tz`. Each cut, and each end of the
 // range, moves to the last reading at that time or before it, at most a day

@@ -36,7 +36,7 @@ const (
 		{"from":"2026-10-31T23:59:30.000000Z","to":"2026-11-01T23:59:30.000000Z","topped_up":"97","spent":"2.5","count":100,"net":"4","cost_per_charge":"0.025","drift":"0.5"},
 		{"from":"2026-11-01T23:59:30.000000Z","to":"2026-11-02T23:59:30.000000Z","topped_up":"0","spent":"1.5","count":100,"net":"4","cost_per_charge":"0.015","drift":"-0.5"}]},
 		{"service":"voip","unit":"credits","currency":"","opening":{"at":"2026-10-31T23:59:30.000000Z","amount":"7"},"closing":{"at":"2026-10-31T23:59:30.000000Z","amount":"7"},
-		"topped_up":"0","spent":"0","charges":[],"margin":null,"margin_percent":null,"reason":"nothing was charged through this upstream in that time","largest_drift":null,"rows":[]}],
+		"topped_up":"0","spent":"0","charges":[],"margin":null,"margin_percent":null,"reason":"the balance was read only once in that time, so there is nothing to compare","largest_drift":null,"rows":[]}],
 		"unmatched":[{"wallet":"rcs","currency":"CNY","count":1,"charged":"5","refunded":"0","net":"5"}]}`
 	notReconciled = `{"upstream":"antgst-sms","from":"2026-11-01T00:00:00.000000Z","to":"2026-11-03T00:00:00.000000Z","time_zone":"UTC","buckets":[],"unmatched":[]}`
 )

@@ -15,8 +15,10 @@ import (
 
 const (
 	maxReconciledDays = 400
-	// beforeRange is how long before a range the reading may be with which it opens.
-	beforeRange = 24 * time.Hour
+	// beforeRange is how long before a range the reading may be with which it opens:
+	// of an upstream that is asked every 12 hours, the longest interval, two questions
+	// may fail, or the provider may have wanted to be left alone for a day.
+	beforeRange = 48 * time.Hour
 )
 
 // ReconcileUpstream answers GET /v1/upstreams/{name}/reconciliation.

@@ -263,6 +263,17 @@ func TestReconciliation(t *testing.T) {
 	if bucket := later.Buckets[0]; bucket.Opening.At != at(second) || bucket.Spent != "2" || *bucket.Rows[0].Net != "4" {
 		t.Errorf("%+v", bucket)
 	}
+	// It is found where the provider is asked every 12 hours, and could not be twice.
+	h.later(38 * time.Hour)
+	from := h.engine.Now()
+	h.charge(1, ledger.SMS, 5*ledger.Scale, "mine", "e")
+	h.later(time.Hour)
+	h.told(h.engine.Now(), left("main", "100"))
+	h.later(time.Hour)
+	rare := read[api.Reconciliation](t, h.do("GET", "/v1/upstreams/mine/reconciliation?from="+at(from), "", as(h.root)))
+	if len(rare.Buckets) != 1 || rare.Buckets[0].Opening.At != at(fourth) || rare.Buckets[0].Spent != "3" || len(rare.Buckets[0].Charges) != 1 {
+		t.Errorf("%+v", rare)
+	}
 }
 
 // With several balances each service is paid from the one of its name, and what
@@ -393,7 +404,7 @@ func TestReconciliationIsBounded(t *testing.T) {
 	if got := words(t, get("")); got != "invalid_request: the range has over 6 readings (ask for a shorter range)" {
 		t.Error(got)
 	}
-	h.later(25 * time.Hour) // those readings are not looked at any more
+	h.later(49 * time.Hour) // those readings are not looked at any more
 	from := h.engine.Now().Truncate(time.Microsecond)
 	h.later(time.Minute)
 	for i := range 4 {

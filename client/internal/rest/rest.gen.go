@@ -539,7 +539,7 @@ type ClientInterface interface {
 	// longer than 18 seconds to compare is refused: ask for a shorter one.
 	//
 	// The range is cut where days begin in `tz`. Each cut, and each end of the
-	// range, moves to the last reading at that time or before it, at most a day
+	// range, moves to the last reading at that time or before it, at most two days
 	// before the range; where there is none, to the first one after it. So both
 	// sides are looked at between exactly the same times. Intervals without a
 	// reading between their ends are joined to the next.
@@ -1467,7 +1467,7 @@ func (c *Client) ListReadings(ctx context.Context, name UpstreamPath, params *Li
 // longer than 18 seconds to compare is refused: ask for a shorter one.
 //
 // The range is cut where days begin in `tz`. Each cut, and each end of the
-// range, moves to the last reading at that time or before it, at most a day
+// range, moves to the last reading at that time or before it, at most two days
 // before the range; where there is none, to the first one after it. So both
 // sides are looked at between exactly the same times. Intervals without a
 // reading between their ends are joined to the next.

@@ -819,7 +819,7 @@ type Drift struct {
 	// Examples: 2026-11-01T00:00:00.000000Z
 	To Time `json:"to"`
 
-	// Drift An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	// Drift An exact decimal number, never a JSON number. It has as many digits as it needs: what a provider wrote as 120.50, or as 1.205E+2, is 120.5 here.
 	//
 	// Examples: 18.383
 	Drift UpstreamAmount `json:"drift"`
@@ -1229,7 +1229,7 @@ type ReadAmount struct {
 	// Examples: 2026-11-01T00:00:00.000000Z
 	At Time `json:"at"`
 
-	// Amount An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	// Amount An exact decimal number, never a JSON number. It has as many digits as it needs: what a provider wrote as 120.50, or as 1.205E+2, is 120.5 here.
 	//
 	// Examples: 18.383
 	Amount UpstreamAmount `json:"amount"`
@@ -1347,12 +1347,12 @@ type ReconciledRow struct {
 	// Examples: 2026-11-01T00:00:00.000000Z
 	To Time `json:"to"`
 
-	// ToppedUp An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	// ToppedUp An exact decimal number, never a JSON number. It has as many digits as it needs: what a provider wrote as 120.50, or as 1.205E+2, is 120.5 here.
 	//
 	// Examples: 18.383
 	ToppedUp UpstreamAmount `json:"topped_up"`
 
-	// Spent An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+	// Spent An exact decimal number, never a JSON number. It has as many digits as it needs: what a provider wrote as 120.50, or as 1.205E+2, is 120.5 here.
 	//
 	// Examples: 18.383
 	Spent UpstreamAmount `json:"spent"`
@@ -1817,7 +1817,7 @@ type Upstream struct {
 	Balance *UpstreamBalance `json:"balance"`
 }
 
-// UpstreamAmount An exact decimal number, as the provider wrote it. It has any number of digits, and is never a JSON number.
+// UpstreamAmount An exact decimal number, never a JSON number. It has as many digits as it needs: what a provider wrote as 120.50, or as 1.205E+2, is 120.5 here.
 //
 // Examples: 18.383
 type UpstreamAmount = string

@@ -1807,7 +1807,7 @@ type Upstream struct {
 	// AskedAt When it last answered, or failed to.
 	AskedAt *Time `json:"asked_at"`
 
-	// DueAt When it is asked next, where a node watches it.
+	// DueAt When it is asked next, where a node watches it. While it is being asked, this is when another node asks in its place if no answer was kept by then.
 	DueAt Time `json:"due_at"`
 
 	// IntervalSeconds How often it is asked, as configured where it was asked last; 0 before that.

@@ -77,6 +77,11 @@ func (c *serveCommand) Validate() error {
 
 // Run serves until the process is told to stop.
 func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
+	reload := make(chan os.Signal, 1)
+	if !c.Demo || c.Upstreams != "" { // A demo ends with its terminal.
+		signal.Notify(reload, syscall.SIGHUP)
+		defer signal.Stop(reload)
+	}
 	tuneMemory()
 	buffer := app.NewLogBuffer(streams.Err)
 	defer buffer.Close() //nolint:errcheck // The last lines of a log that cannot be written are lost.
@@ -90,14 +95,14 @@ func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) error {
 			return addressHint(err)
 		}
 		printDemo(streams, demo)
-		return c.wait(ctx, demo.App, demo.Close, options.Log)
+		return c.wait(ctx, reload, demo.App, demo.Close, options.Log)
 	}
 	running, err := app.Start(ctx, options)
 	if err != nil {
 		return addressHint(err)
 	}
 	c.announce(running.URL(), options)
-	return c.wait(ctx, running, running.Close, options.Log)
+	return c.wait(ctx, reload, running, running.Close, options.Log)
 }
 
 func (c *serveCommand) logger(buffer *app.LogBuffer) *slog.Logger {
@@ -152,10 +157,7 @@ func (c *serveCommand) announce(url string, options app.Options) {
 
 // wait blocks until the process is told to stop, or serving ends by itself, and
 // then closes down in order. Meanwhile SIGHUP has files read anew.
-func (c *serveCommand) wait(ctx context.Context, running *app.App, shut func(context.Context) error, log *slog.Logger) error {
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
+func (c *serveCommand) wait(ctx context.Context, reload <-chan os.Signal, running *app.App, shut func(context.Context) error, log *slog.Logger) error {
 	var failure error
 	for serving := true; serving; {
 		select {

@@ -23,8 +23,8 @@ const (
 	minTimeout  = 100 * time.Millisecond
 	maxTimeout  = 5 * time.Minute
 	minInterval = time.Second
-	maxInterval = 24 * time.Hour
-	minKeepDays = 8 // of which a forecast looks at seven
+	maxInterval = 12 * time.Hour // a forecast is told for a day after its reading
+	minKeepDays = 8              // of which a forecast looks at seven
 	maxKeepDays = 3660
 
 	// DefaultInterval is the time between two questions where none is configured.

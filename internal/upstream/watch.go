@@ -6,9 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/shopspring/decimal"
-
-	"github.com/saldo-ledger/saldo/internal/forecast"
 	"github.com/saldo-ledger/saldo/internal/provider"
 	"github.com/saldo-ledger/saldo/internal/readings"
 )
@@ -17,13 +14,16 @@ const (
 	// slack is how much longer a claim lasts than the question may take: for what
 	// is written before and after it, and for clocks that differ.
 	slack = 15 * time.Second
+	// claiming bounds how long it may take to claim, so that a question that waited for
+	// its claim still ends before it.
+	claiming = 5 * time.Second
+	// writing bounds how long keeping an outcome may take.
+	writing = 10 * time.Second
 	// longestBackOff is the longest pause after failures, where the interval is not
 	// longer: soon enough to see that a provider is back.
 	longestBackOff = 10 * time.Minute
 	// storePause is how long is waited when the store fails.
 	storePause = 5 * time.Second
-	// writing bounds how long keeping an outcome may take.
-	writing = 10 * time.Second
 	// jitter is the part of an interval by which a question may come early or late, so
 	// that those who began together do not ask together for ever.
 	jitter = 20
@@ -43,8 +43,18 @@ type watch struct {
 
 	// These are used by one goroutine alone.
 	early     bool      // it may have changed, and is asked before it is due
+	barred    time.Time // as in the last outcome, should the store not have taken it
+	pending   *outcome  // what the store has not taken yet
 	storeBad  bool      // the store has failed, and somebody was told
+	weekBad   bool      // likewise, for what a forecast looks at
 	predicted time.Time // when forecasts were last made
+}
+
+// outcome is what came of a question.
+type outcome struct {
+	before, now readings.State
+	added       []readings.Reading
+	until       time.Time // the claim's end
 }
 
 // run asks until ctx ends.
@@ -61,46 +71,107 @@ func (w *watch) run(ctx context.Context) {
 // turn asks if the upstream is due and no other node asks it, and says when to
 // come back.
 func (w *watch) turn(ctx context.Context) time.Time {
-	u := w.upstream
-	select {
-	case w.places <- struct{}{}:
-		defer func() { <-w.places }()
-	case <-ctx.Done():
+	if w.pending != nil {
+		return w.keep(ctx, w.pending)
+	}
+	release, err := enter(ctx, w.places)
+	if err != nil {
 		return time.Time{}
 	}
+	defer release()
+	u := w.upstream
 	now := w.options.Now().UTC()
-	state, claimed, err := w.store.ClaimUpstream(ctx, readings.Claim{
-		Name: u.Name, Provider: u.Provider.Name, Node: w.node, Now: now, Until: now.Add(u.Timeout + slack), Early: w.early,
+	if now.Before(w.barred) {
+		return w.barred
+	}
+	until := now.Add(u.Timeout + slack)
+	state, claimed, err := w.claim(ctx, readings.Claim{
+		Name: u.Name, Provider: u.Provider.Name, Node: w.node, Now: now, Until: until, Early: w.early,
 	})
 	if err != nil {
-		return w.storeFailed(ctx, "claim", err)
+		w.complain(ctx, &w.storeBad, "claim", err)
+		return w.options.Now().Add(storePause)
 	}
+	w.storeBad = false
 	if state.Provider != u.Provider.Name {
 		state.Good = nil // That was another account.
 	}
+	seen := state
+	w.seen.Store(&seen)
 	if !claimed {
-		w.seen.Store(&state)
 		return w.comeBack(&state, now)
 	}
 	w.early = false
 	balance, err := w.ask(ctx)
-	if ctx.Err() != nil {
-		state.DueAt = now // The claim is given back without an outcome.
+	if err != nil && ctx.Err() != nil {
+		// It was taken back, but the provider may have counted it.
+		rest := max(u.Pace, time.Second, failureOf(err).RetryAfter)
+		state.DueAt, state.BarredAt = now, later(state.BarredAt, w.options.Now().UTC().Add(rest))
 		_, _ = w.record(ctx, &state, nil)
 		return time.Time{}
 	}
 	next, added := w.conclude(ctx, state, now, balance, err)
-	kept, err := w.record(ctx, &next, added)
-	if err != nil {
-		return w.storeFailed(ctx, "record", err)
+	if w.options.Asked != nil {
+		w.options.Asked(u.Name, u.Provider.Name, next.Status)
 	}
-	w.storeBad = false
-	if !kept { // This took longer than the claim lasted, so that another node may have asked.
+	return w.keep(ctx, &outcome{before: state, now: next, added: added, until: until})
+}
+
+// keep writes an outcome, as often as it takes while the claim lasts, and says
+// when to come back. After that another node may ask, and this one has its own
+// memory of how long nobody should.
+func (w *watch) keep(ctx context.Context, o *outcome) time.Time {
+	w.barred, w.pending = o.now.BarredAt, nil
+	kept, err := w.record(ctx, &o.now, o.added)
+	now := w.options.Now()
+	switch {
+	case err != nil:
+		w.complain(ctx, &w.storeBad, "record", err)
+		if now.Before(o.until) {
+			w.pending = o
+		}
+		return now.Add(storePause)
+	case !kept: // This took longer than the claim lasted.
 		return now.Add(storePause)
 	}
-	w.tell(&state, &next)
-	w.seen.Store(&next)
-	return next.DueAt
+	w.storeBad = false
+	w.tell(&o.before, &o.now)
+	w.seen.Store(&o.now)
+	return o.now.DueAt
+}
+
+// enter takes one of some places, which release gives back.
+func enter(ctx context.Context, places chan struct{}) (release func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (w *watch) claim(ctx context.Context, claim readings.Claim) (readings.State, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, claiming)
+	defer cancel()
+	release, err := enter(ctx, w.writes)
+	if err != nil {
+		return readings.State{}, false, err
+	}
+	defer release()
+	return w.store.ClaimUpstream(ctx, claim)
+}
+
+// record keeps what came of a claim, also when the Watcher was told to stop
+// meanwhile: an answer is not thrown away, nor is a claim kept from others.
+func (w *watch) record(ctx context.Context, state *readings.State, added []readings.Reading) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writing)
+	defer cancel()
+	release, err := enter(ctx, w.writes)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	return w.store.RecordUpstream(ctx, w.node, state, added)
 }
 
 // comeBack is when to try again what another node does, or what is not due.
@@ -132,27 +203,21 @@ func (w *watch) ask(ctx context.Context) (*provider.Balance, error) {
 	return balance, nil
 }
 
-// record keeps what came of a claim, also when the Watcher was told to stop
-// meanwhile: an answer is not thrown away, nor is a claim kept from others.
-func (w *watch) record(ctx context.Context, state *readings.State, added []readings.Reading) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writing)
-	defer cancel()
-	return w.store.RecordUpstream(ctx, w.node, state, added)
-}
-
-// storeFailed tells once of a store that fails, and when to come back.
-func (w *watch) storeFailed(ctx context.Context, doing string, err error) time.Time {
-	if !w.storeBad && ctx.Err() == nil {
+// complain tells once of a store that fails.
+func (w *watch) complain(ctx context.Context, told *bool, doing string, err error) {
+	if !*told && ctx.Err() == nil {
 		w.options.Log.Warn("the ledger's database does not take readings of upstreams", "upstream", w.upstream.Name, "doing", doing, "error", err)
 	}
-	w.storeBad = true
-	return w.options.Now().Add(storePause)
+	*told = true
 }
 
 // conclude is what is known after a question, and what is to be kept of it.
 func (w *watch) conclude(ctx context.Context, state readings.State, asked time.Time, balance *provider.Balance, err error) (readings.State, []readings.Reading) {
 	u := w.upstream
 	done := w.options.Now().UTC().Truncate(time.Microsecond)
+	if state.Good != nil { // Another node may have written it, whose clock is ahead.
+		done = later(done, state.Good.At.Add(time.Microsecond))
+	}
 	state.Provider, state.Interval, state.AskedAt = u.Provider.Name, u.Interval, done
 	state.BarredAt = done.Add(max(u.Pace, time.Second))
 	pause := u.Interval
@@ -169,13 +234,10 @@ func (w *watch) conclude(ctx context.Context, state readings.State, asked time.T
 		state.Status, state.Code, state.Message, state.Failures = provider.OK, "", "", 0
 		before := state.Good
 		state.Good, added = w.balance(balance, before, done)
-		w.predict(ctx, before, state.Good, added)
+		w.predict(ctx, before, state.Good)
 	}
 	pause += rand.N(2*pause/jitter+1) - pause/jitter
 	state.DueAt = later(asked.Add(pause).Truncate(time.Microsecond), state.BarredAt)
-	if w.options.Asked != nil {
-		w.options.Asked(u.Name, u.Provider.Name, state.Status)
-	}
 	return state, added
 }
 
@@ -200,77 +262,8 @@ func (w *watch) balance(answer *provider.Balance, before *readings.Balance, at t
 		added = append(added, readings.Reading{
 			Upstream: w.upstream.Name, Key: readings.KeyOf(&b.Bucket), At: at,
 			Amount: b.Amount, CreditLimit: b.CreditLimit, Available: b.Available, Pending: b.Pending,
-			Rise: old != nil && b.Spendable().GreaterThan(old.Spendable()),
+			Rise: old != nil && (b.Spendable().GreaterThan(old.Spendable()) || b.Amount.GreaterThan(old.Amount)),
 		})
 	}
 	return good, added
-}
-
-const (
-	// window is what a forecast looks back on.
-	window = 7 * 24 * time.Hour
-	// grain is how far apart the readings are that it looks at: those of a week at one a
-	// second would be half a million.
-	grain = 5 * time.Minute
-	// predictEvery is how often a forecast is made anew: it changes with the hours.
-	predictEvery = time.Minute
-	historyPage  = 5000
-	maxHistory   = 100 * historyPage
-)
-
-// predict adds the forecasts.
-func (w *watch) predict(ctx context.Context, before, good *readings.Balance, added []readings.Reading) {
-	if !good.Billing.RunsOut() {
-		return
-	}
-	// What was forecast a moment ago is true still, and better than nothing where the
-	// store fails.
-	for i := range good.Buckets {
-		if old := before.Find(readings.KeyOf(&good.Buckets[i].Bucket)); old != nil {
-			good.Buckets[i].Empty, good.Buckets[i].Low = old.Empty, old.Low
-		}
-	}
-	if age := good.At.Sub(w.predicted); age >= 0 && age < predictEvery {
-		return
-	}
-	history, err := w.history(ctx, good.At)
-	if err != nil {
-		w.storeFailed(ctx, "read for the forecast", err)
-		return
-	}
-	w.predicted = good.At
-	for i := range good.Buckets {
-		b := &good.Buckets[i]
-		key := readings.KeyOf(&b.Bucket)
-		history[key] = append(history[key], forecast.Reading{Time: good.At, Amount: added[i].Spendable()})
-		series := history[key]
-		empty := forecast.Predict(series, good.At, decimal.Zero)
-		b.Empty = &empty
-		if b.Min != nil {
-			low := forecast.Predict(series, good.At, *b.Min)
-			b.Low = &low
-		}
-	}
-}
-
-// history is what each bucket had left in the last week.
-func (w *watch) history(ctx context.Context, until time.Time) (map[readings.Key][]forecast.Reading, error) {
-	history := make(map[readings.Key][]forecast.Reading)
-	query := readings.Query{Upstream: w.upstream.Name, From: until.Add(-window), To: until, Step: grain, Limit: historyPage}
-	for total := 0; total < maxHistory; {
-		found, err := w.store.UpstreamReadings(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		for i := range found {
-			r := &found[i]
-			history[r.Key] = append(history[r.Key], forecast.Reading{Time: r.At, Amount: r.Spendable()})
-		}
-		if len(found) < historyPage {
-			break
-		}
-		total += len(found)
-		query.After = readings.Place{At: found[len(found)-1].At, Key: found[len(found)-1].Key}
-	}
-	return history, nil
 }

@@ -34,25 +34,31 @@ func (w *watch) tell(before, now *readings.State) {
 		log.Info("an upstream tells its balance again", "failures", before.Failures)
 	}
 	for i := range now.Good.Buckets {
-		tellBucket(log, before.Good.Find(readings.KeyOf(&now.Good.Buckets[i].Bucket)), &now.Good.Buckets[i], now.Good.At)
+		b := &now.Good.Buckets[i]
+		old := before.Good.Find(readings.KeyOf(&b.Bucket))
+		tellBucket(log, old, b)
+		// What was said at the last reading counts from then: a forecast stands still
+		// while time goes on towards it.
+		said := old != nil && old.EmptyBy(before.Good.At.Add(soon))
+		if b.EmptyBy(now.Good.At.Add(soon)) && b.Empty.Outlook == forecast.OutlookFalling && !said {
+			log.Warn("an upstream's balance may be gone within a day", "service", b.Service, "left", textOf(b), "earliest", b.Empty.Earliest, "expected", b.Empty.At)
+		}
 	}
 }
 
 // tellBucket tells what has become of one bucket; old is nil for a new one.
-func tellBucket(log *slog.Logger, old, b *readings.Bucket, at time.Time) {
-	left := Left{Amount: b.Amount, CreditLimit: b.CreditLimit, Available: b.Available, Unit: b.Unit, Currency: b.Currency}
-	log = log.With("service", b.Service, "left", left.Text())
+func tellBucket(log *slog.Logger, old, b *readings.Bucket) {
 	if b.BelowMin() && (old == nil || !old.BelowMin()) {
-		log.Warn("an upstream's balance is below its minimum", "min", b.Min)
+		log.Warn("an upstream's balance is below its minimum", "service", b.Service, "left", textOf(b), "min", b.Min)
 	}
-	switch {
-	case b.Empty == nil || !b.EmptyBy(at.Add(soon)):
-	case b.Empty.Outlook == forecast.OutlookReached:
-		// A service that nobody uses has nothing left from the beginning.
-		if old != nil && old.Empty != nil && old.Empty.Outlook != forecast.OutlookReached {
-			log.Warn("an upstream's balance is used up")
-		}
-	case old == nil || !old.EmptyBy(at.Add(soon)):
-		log.Warn("an upstream's balance may be gone within a day", "earliest", b.Empty.Earliest, "expected", b.Empty.At)
+	// A service that nobody uses has nothing left from the beginning.
+	if old != nil && b.Empty != nil && !b.Spendable().IsPositive() && old.Spendable().IsPositive() {
+		log.Warn("an upstream's balance is used up", "service", b.Service, "left", textOf(b))
 	}
+}
+
+// textOf is what can be spent, with its currency.
+func textOf(b *readings.Bucket) string {
+	left := Left{Amount: b.Amount, CreditLimit: b.CreditLimit, Available: b.Available, Unit: b.Unit, Currency: b.Currency}
+	return left.Text()
 }

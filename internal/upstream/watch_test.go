@@ -509,7 +509,7 @@ func TestPostpaid(t *testing.T) {
 	d := newDesk(t)
 	w := d.node(d.config("  min: 10\n"))
 	good, added := w.balance(&provider.Balance{Billing: provider.BillingPostpaid, Buckets: []provider.Bucket{bucket("main", "0", "EUR")}}, nil, d.clock())
-	w.predict(t.Context(), nil, good, added)
+	w.predict(t.Context(), nil, good)
 	if b := good.Buckets[0]; b.Min != nil || b.BelowMin() || b.Empty != nil || b.Low != nil || len(added) != 1 {
 		t.Errorf("%+v", b)
 	}
@@ -590,9 +590,258 @@ func TestStoreFails(t *testing.T) {
 	if text := d.logged(); strings.Count(text, "does not take readings") != 1 {
 		t.Error(text)
 	}
+	// One that was told to stop has nothing to complain of.
+	stopped := d.node(d.config(""))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if due := w.turn(ctx); errors.Is(ctx.Err(), context.Canceled) && due.After(d.clock().Add(storePause)) {
-		t.Error(due)
+	stopped.turn(ctx)
+	if text := d.logged(); text != "" {
+		t.Error(text)
+	}
+}
+
+// failing is a real store that does not take what should be kept.
+type failing struct {
+	readings.Store
+
+	fails bool
+}
+
+func (f *failing) RecordUpstream(ctx context.Context, node string, state *readings.State, added []readings.Reading) (bool, error) {
+	if f.fails {
+		return false, errors.New("no room on the disk")
+	}
+	return f.Store.RecordUpstream(ctx, node, state, added)
+}
+
+// What came of a question is kept as soon as the store takes it, without another
+// question; and how long a provider wants to be left alone counts even where the
+// store never took it.
+func TestRecordFails(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.node(d.config("  interval: 1m\n"))
+	store := &failing{Store: d.store, fails: true}
+	w.store = store
+	_, due := d.turn(w, 1)
+	d.at(due)
+	_, due = d.turn(w, 0)
+	store.fails = false
+	d.at(due)
+	state, due := d.turn(w, 0)
+	d.wantStatus(state, provider.OK, 0, "100")
+	if !due.Equal(state.DueAt) {
+		t.Errorf("due %s, known to be due %s", due, state.DueAt)
+	}
+	if text := d.logged(); strings.Count(text, "does not take readings") != 1 {
+		t.Error(text)
+	}
+	d.at(due)
+	d.fails(429, -32, "Retry-After", "3600")
+	store.fails = true
+	_, due = d.turn(w, 1)
+	began := d.clock()
+	for d.clock().Before(began.Add(w.upstream.Timeout + slack)) {
+		d.at(due)
+		_, due = d.turn(w, 0)
+	}
+	store.fails = false
+	d.at(due)
+	if _, due = d.turn(w, 0); due.Before(began.Add(time.Hour)) {
+		t.Errorf("it is asked again in %s", due.Sub(began))
+	}
+}
+
+// A question that was taken back may have been counted by the provider.
+func TestTakenBack(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	config := d.config("")
+	config.Upstreams[0].Pace = time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	d.says(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // or the server would not notice that the client is gone
+		cancel()
+		<-r.Context().Done()
+	})
+	w := d.node(config)
+	w.turn(ctx)
+	d.balance("100")
+	next := d.node(config)
+	next.early = true
+	d.pass(time.Minute - time.Second)
+	d.turn(next, 0)
+	d.pass(3 * time.Second)
+	d.turn(next, 1)
+}
+
+// eager is a client that answers just as it is told to stop.
+type eager struct {
+	Client
+
+	stop context.CancelFunc
+}
+
+func (e eager) Balance(ctx context.Context) (*provider.Balance, error) {
+	balance, err := e.Client.Balance(ctx)
+	e.stop()
+	return balance, err
+}
+
+// An answer that is there is kept, though the Watcher was told to stop.
+func TestStoppedWithAnAnswer(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.node(d.config(""))
+	ctx, cancel := context.WithCancel(t.Context())
+	w.client = eager{w.client, cancel}
+	w.turn(ctx)
+	d.wantStatus(d.state(), provider.OK, 0, "100")
+	if text := d.logged(); strings.Contains(text, "WARN") {
+		t.Error(text)
+	}
+}
+
+// What the store knows is known from the beginning, before a provider has answered.
+func TestKnownAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.turn(d.node(d.config("")), 1)
+	hung := make(chan struct{})
+	defer close(hung)
+	d.says(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hung:
+		case <-r.Context().Done():
+		}
+	})
+	w := NewWatcher(d.store, WatcherOptions{Log: d.logger()})
+	defer w.Close()
+	if err := w.Apply(d.config("  interval: 2m\n")); err != nil {
+		t.Fatal(err)
+	}
+	if known := w.Known(); len(known) != 1 || known[0].Good.Buckets[0].Amount.String() != "100" {
+		t.Errorf("%+v", known)
+	}
+}
+
+// A balance that falls steadily is warned of once, a day before it is gone.
+func TestSteadyFall(t *testing.T) {
+	t.Parallel()
+	for _, minutes := range []int{10, 30, 60} {
+		t.Run(fmt.Sprint(minutes), func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			w := d.node(d.config(fmt.Sprintf("  interval: %dm\n", minutes)))
+			const start = 30 * 60 // one a minute
+			begin := d.clock()
+			var told []time.Duration
+			for passed := time.Duration(0); passed < 26*time.Hour; passed = d.clock().Sub(begin) {
+				d.balance(fmt.Sprint(start - int(passed.Minutes())))
+				_, due := d.turn(w, 1)
+				if n := strings.Count(d.logged(), "gone within a day"); n > 0 {
+					told = append(told, passed)
+				}
+				d.at(due)
+			}
+			if len(told) != 1 || told[0] < 5*time.Hour || told[0] > 8*time.Hour {
+				t.Errorf("told after %v", told)
+			}
+		})
+	}
+}
+
+// A minimum that is no more has no forecast, and a balance that passes zero, or
+// rises, has a new one at once.
+func TestForecastIsTrue(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.node(d.config("  interval: 1m\n  min: {sms: 5}\n"))
+	empty := func(sms string, low bool) forecast.Outlook {
+		t.Helper()
+		d.balance(sms)
+		state, due := d.turn(w, 1)
+		d.at(due)
+		if b := state.Good.Buckets[0]; (b.Low != nil) != low {
+			t.Errorf("minimum %v, forecast of it %+v", b.Min, b.Low)
+		}
+		return state.Good.Buckets[0].Empty.Outlook
+	}
+	empty("10", true)
+	if outlook := empty("0", true); outlook != forecast.OutlookReached {
+		t.Errorf("0 left: %s", outlook)
+	}
+	if outlook := empty("500", true); outlook == forecast.OutlookReached {
+		t.Errorf("500 left: %s", outlook)
+	}
+	w.upstream = d.config("  interval: 1m\n").Upstreams[0]
+	empty("499", false)
+}
+
+// Readings of one upstream are in the order in which they were written, whatever
+// the clocks of the nodes say.
+func TestOrderOfReadings(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	config := d.config("")
+	state, _ := d.turn(d.node(config), 1)
+	behind := d.node(config)
+	behind.early = true
+	clock := d.clock
+	behind.options.Now = func() time.Time { return clock().Add(-2 * time.Second) }
+	d.pass(3500 * time.Millisecond) // so that the bar is over on both clocks
+	before := state.Good.At
+	state, _ = d.turn(behind, 1)
+	if !state.Good.At.After(before) {
+		t.Errorf("read at %s, after %s", state.Good.At, before)
+	}
+}
+
+// TestPruning: what is old goes, what is new stays, and what was looked at is not
+// looked at again.
+func TestPruning(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.node(d.config("  interval: 10m\n"))
+	began := d.clock()
+	count := func() int {
+		t.Helper()
+		found, err := d.store.UpstreamReadings(t.Context(), readings.Query{Upstream: "a", Key: &readings.Key{Service: "sms", Unit: provider.Money, Currency: "CNY"}, To: d.clock().Add(time.Hour), Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	for hour := range 3 {
+		for i := range 4 {
+			d.balance(fmt.Sprint(100 - 4*hour - i))
+			d.turn(w, 1)
+			w.barred = time.Time{}
+			d.at(began.Add(time.Duration(hour)*time.Hour + time.Duration(i+1)*15*time.Minute))
+		}
+	}
+	for _, step := range []struct {
+		age  time.Duration
+		left int
+	}{
+		{whole, 12},              // all of them are of the last eight days
+		{whole + 2*time.Hour, 6}, // two hours are thinned, to one each
+		{whole + 4*time.Hour, 3}, // and the third
+		{DefaultKeep, 3},         // kept to the day
+		{DefaultKeep + time.Hour, 2},
+		{DefaultKeep + 4*time.Hour, 0},
+	} {
+		d.at(began.Add(step.age))
+		from := time.Time{}
+		if step.age > whole+3*time.Hour { // as a process that has thinned before
+			from = d.clock().Add(-whole - 24*time.Hour)
+		}
+		next := w.pruneFrom(t.Context(), from)
+		if left := count(); left != step.left {
+			t.Errorf("after %s %d are left, not %d", step.age, left, step.left)
+		}
+		if next.After(d.clock().Add(-whole)) || next.Before(d.clock().Add(-whole-26*time.Hour)) {
+			t.Errorf("after %s it looks from %s on", step.age, next)
+		}
 	}
 }

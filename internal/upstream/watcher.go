@@ -31,6 +31,7 @@ type Watcher struct {
 	store   readings.Store
 	options WatcherOptions
 	places  chan struct{} // as many as may be asked at one time
+	writes  chan struct{} // likewise written: charges share the store's connections
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	context context.Context //nolint:containedctx // It ends with the Watcher.
@@ -46,7 +47,7 @@ func NewWatcher(store readings.Store, options WatcherOptions) *Watcher {
 		options.Now = time.Now
 	}
 	w := &Watcher{
-		store: store, options: options, places: make(chan struct{}, atOnce),
+		store: store, options: options, places: make(chan struct{}, atOnce), writes: make(chan struct{}, writesAtOnce),
 		watches: make(map[string]*watch), keep: DefaultKeep,
 	}
 	w.context, w.stop = context.WithCancel(context.Background())
@@ -58,6 +59,7 @@ func NewWatcher(store readings.Store, options WatcherOptions) *Watcher {
 // nothing has changed goes on as it was; one that is new or changed is asked as
 // soon as its provider allows, because it may have been failing until then.
 func (w *Watcher) Apply(config *Config) error {
+	known := w.stored()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := make(map[string]*watch, len(config.Upstreams))
@@ -75,6 +77,9 @@ func (w *Watcher) Apply(config *Config) error {
 			return fmt.Errorf("%s: %w", u.Name, err)
 		}
 		fresh := &watch{Watcher: w, node: rand.Text(), upstream: u, client: client, early: true}
+		if state := known[u.Name]; state != nil && state.Provider == u.Provider.Name {
+			fresh.seen.Store(state)
+		}
 		next[u.Name] = fresh
 		begin = append(begin, fresh)
 	}
@@ -90,6 +95,22 @@ func (w *Watcher) Apply(config *Config) error {
 		w.running.Go(func() { fresh.run(ctx) })
 	}
 	return nil
+}
+
+// stored is what the store knows of the upstreams, so that the last balance of each
+// is known here before it is asked. Where the store fails, that is not yet.
+func (w *Watcher) stored() map[string]*readings.State {
+	ctx, cancel := context.WithTimeout(w.context, claiming)
+	defer cancel()
+	states, err := w.store.UpstreamStates(ctx)
+	if err != nil {
+		w.options.Log.Debug("what is known of upstreams could not be read", "error", err)
+	}
+	known := make(map[string]*readings.State, len(states))
+	for i := range states {
+		known[states[i].Name] = &states[i]
+	}
+	return known
 }
 
 // Watches tells whether an upstream is configured here.
@@ -129,6 +150,9 @@ const (
 	// After that one in an hour is enough, to see what an account cost on a day.
 	thinned = time.Hour
 
+	// writesAtOnce bounds what is written of upstreams at one time.
+	writesAtOnce = 2
+
 	pruneFirst = time.Minute // after the start, when more is to do than this
 	pruneEvery = time.Hour
 )
@@ -138,23 +162,29 @@ const (
 func (w *Watcher) prune(ctx context.Context) {
 	from := time.Time{} // of all time, at first
 	for pause := pruneFirst; sleep(ctx, pause); pause = pruneEvery {
-		w.mu.Lock()
-		keep := w.keep
-		w.mu.Unlock()
-		now := w.options.Now()
-		pruning := readings.Pruning{Expired: now.Add(-keep), ThinFrom: from, ThinTo: now.Add(-whole).Truncate(thinned), Step: thinned}
-		removed, err := w.store.PruneUpstreams(ctx, pruning)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			w.options.Log.Warn("old readings of upstreams could not be removed", "error", err)
-		default:
-			// The reading before a rise is only known with what comes after it.
-			from = pruning.ThinTo.Add(-24 * time.Hour)
-			w.options.Log.Debug("old readings of upstreams are removed", "readings", removed)
-		}
+		from = w.pruneFrom(ctx, from)
 	}
+}
+
+// pruneFrom removes what need not be kept, looks at what is to be thinned from a
+// time on, and gives the time from which to look the next time.
+func (w *Watcher) pruneFrom(ctx context.Context, from time.Time) time.Time {
+	w.mu.Lock()
+	keep := w.keep
+	w.mu.Unlock()
+	now := w.options.Now()
+	pruning := readings.Pruning{Expired: now.Add(-keep), ThinFrom: from, ThinTo: now.Add(-whole).Truncate(thinned), Step: thinned}
+	removed, err := w.store.PruneUpstreams(ctx, pruning)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.options.Log.Warn("old readings of upstreams could not be removed", "error", err)
+		}
+		return from
+	}
+	w.options.Log.Debug("old readings of upstreams are removed", "readings", removed)
+	// What was thinned is not looked at again, but for the step at whose end the next
+	// reading was not there yet.
+	return pruning.ThinTo.Add(-24 * time.Hour)
 }
 
 // sleep waits, and tells whether ctx goes on.

@@ -90,8 +90,8 @@ const (
 // time never runs backwards, so a clock that is ahead would take all nodes along.
 const maxSkew = 5 * time.Second
 
-// writeConnections are enough for the committer, for writes whose connections were
-// lost while their successors begin, and for those who ask whether it takes writes.
+// writeConnections are enough for the committer, for the two writes of upstreams
+// that a node makes at one time, and for those who ask whether it takes writes.
 const writeConnections = 4
 
 // systemShards is how many rows a system account may have in one currency. A

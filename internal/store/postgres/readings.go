@@ -16,7 +16,7 @@ import (
 )
 
 // This file is about what is known of balances at providers. The ledger's tables
-// are no part of it: charges do not wait for anything here.
+// are no part of it: charges wait for no lock that is taken here.
 
 var _ readings.Store = (*Store)(nil)
 

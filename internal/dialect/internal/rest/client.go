@@ -97,10 +97,12 @@ func (c *Client) Balance(ctx context.Context) (*provider.Balance, error) {
 	var balance *provider.Balance
 	err := c.asker.Ask(ctx, &c.question.Request, func(reply *provider.Reply) error {
 		answer, err := c.question.Decode(reply)
+		if err == nil {
+			err = tidy(answer)
+		}
 		if err != nil {
 			return c.clean(err)
 		}
-		tidy(answer)
 		balance = answer
 		return nil
 	})
@@ -129,13 +131,28 @@ func (c *Client) clean(err error) error {
 }
 
 // tidy makes the names in a balance fit to be shown and kept: they are what the
-// provider chose to send.
-func tidy(balance *provider.Balance) {
+// provider chose to send. Buckets are told apart by what is left of their names,
+// so it fails where these are empty then, or the same: one reading would vanish.
+func tidy(balance *provider.Balance) error {
 	balance.Account = Plain(balance.Account, maxMessage)
+	type name struct {
+		service, currency string
+		unit              provider.Unit
+	}
+	seen := make(map[name]bool, len(balance.Buckets))
 	for i := range balance.Buckets {
 		b := &balance.Buckets[i]
 		b.Service, b.Currency = Plain(b.Service, maxCode), Plain(b.Currency, maxCode)
+		key := name{b.Service, b.Currency, b.Unit}
+		switch {
+		case b.Service == "":
+			return provider.Errorf(provider.Malformed, "a balance is for a service without a name")
+		case seen[key]:
+			return provider.Errorf(provider.Malformed, "the balance of %s is there twice", b.Service)
+		}
+		seen[key] = true
 	}
+	return nil
 }
 
 // Plain is a text on one line of at most limit bytes, without what a terminal

@@ -57,6 +57,45 @@ func says(t *testing.T, code, message string, credentials ...Credential) *provid
 	return failure
 }
 
+// Names of buckets are cleaned first and compared then, as what comes of them is
+// by what readings are told apart.
+func TestBucketsHaveNamesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", maxCode)
+	bucket := func(service, currency string, unit provider.Unit) provider.Bucket {
+		return provider.Bucket{Service: service, Currency: currency, Unit: unit}
+	}
+	for name, test := range map[string]struct {
+		buckets []provider.Bucket
+		want    string // of the failure, "" for none
+	}{
+		"different":            {[]provider.Bucket{bucket("sms", "CNY", provider.Money), bucket("sms", "USD", provider.Money), bucket("sms", "", provider.Money), bucket("sms", "", provider.Credits), bucket("voip", "CNY", provider.Money)}, ""},
+		"the same":             {[]provider.Bucket{bucket("sms", "CNY", provider.Money), bucket("sms", "CNY", provider.Money)}, "the balance of sms is there twice"},
+		"the same when cut":    {[]provider.Bucket{bucket(long+"1", "", provider.Credits), bucket(long+"2", "", provider.Credits)}, "x… is there twice"},
+		"the same to a reader": {[]provider.Bucket{bucket("sms", "", provider.Credits), bucket("sms\x00", "", provider.Credits)}, "the balance of sms is there twice"},
+		"nothing to read":      {[]provider.Bucket{bucket("\x1b\x00", "", provider.Credits)}, "a service without a name"},
+	} {
+		server := httptest.NewServer(http.NotFoundHandler())
+		client, err := New(provider.Options{BaseURL: server.URL}, "", &Question{
+			Request: provider.Request{Method: http.MethodGet, Path: "/"},
+			Decode:  func(*provider.Reply) (*provider.Balance, error) { return &provider.Balance{Buckets: test.buckets}, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		balance, err := client.Balance(t.Context())
+		client.Close()
+		server.Close()
+		if test.want == "" {
+			if err != nil || len(balance.Buckets) != len(test.buckets) {
+				t.Errorf("%s: %+v, %v", name, balance, err)
+			}
+		} else if provider.StatusOf(err) != provider.Malformed || !strings.Contains(err.Error(), test.want) || balance != nil {
+			t.Errorf("%s: %+v, %v", name, balance, err)
+		}
+	}
+}
+
 func TestHidden(t *testing.T) {
 	t.Parallel()
 	credentials := []Credential{{"key", "the key"}, {"password", "the key of keys&locks"}}

@@ -32,7 +32,8 @@ func upstreamDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 // What is told of upstreams. All nodes tell the same, though one that does not ask
-// may learn of an answer an interval later.
+// may learn of an answer when it would have asked next: an interval later, or, in a
+// back-off that another node has cut short, ten minutes.
 var (
 	upstreamUp = upstreamDesc("up",
 		"Whether the upstream answered with a balance when it was last asked.")

@@ -12,7 +12,8 @@ import (
 )
 
 // This file is about how upstreams read on the wire. Other than in the rest of
-// the API, what is absent is null: that a provider does not tell a thing is news.
+// the API, an amount, a time or a forecast that is absent is null: that a provider
+// does not tell a thing is news. A text that is absent is empty.
 
 // showMoment shows a time, null for the zero time.
 func showMoment(t time.Time) *api.Time {

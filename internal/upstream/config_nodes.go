@@ -166,7 +166,7 @@ func duration(node ast.Node, least, most time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// dayCount is a whole number of days.
+// dayCount is keep_days, a whole number of days.
 func dayCount(node ast.Node) (time.Duration, error) {
 	text, err := scalar(node)
 	if err != nil {
@@ -174,7 +174,8 @@ func dayCount(node ast.Node) (time.Duration, error) {
 	}
 	days, err := strconv.Atoi(text)
 	if err != nil || days < minKeepDays || days > maxKeepDays {
-		return 0, refuse(node, "", "this must be a number of days from %d to %d", minKeepDays, maxKeepDays)
+		advice := fmt.Sprintf("leave keep_days out for %d", DefaultKeep/(24*time.Hour))
+		return 0, refuse(node, advice, "this must be a number of days from %d to %d", minKeepDays, maxKeepDays)
 	}
 	return time.Duration(days) * 24 * time.Hour, nil
 }

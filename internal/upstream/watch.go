@@ -215,10 +215,9 @@ func (w *watch) complain(ctx context.Context, told *bool, doing string, err erro
 func (w *watch) conclude(ctx context.Context, state readings.State, asked time.Time, balance *provider.Balance, err error) (readings.State, []readings.Reading) {
 	u := w.upstream
 	done := w.options.Now().UTC().Truncate(time.Microsecond)
-	if state.Good != nil { // Another node may have written it, whose clock is ahead.
-		done = later(done, state.Good.At.Add(time.Microsecond))
-	}
 	state.Provider, state.Interval, state.AskedAt = u.Provider.Name, u.Interval, done
+	// Nobody asks before this by its own clock, so readings are in the order in which
+	// they were written, whatever the clocks of the nodes say.
 	state.BarredAt = done.Add(max(u.Pace, time.Second))
 	pause := u.Interval
 	var added []readings.Reading

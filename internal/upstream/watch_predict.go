@@ -64,6 +64,7 @@ func carry(old, b *readings.Bucket) bool {
 	}
 	was, is := old.Spendable(), b.Spendable()
 	b.Empty = old.Empty
+	// A minimum that was changed has no forecast until there is a new one.
 	sameMin := old.Min == nil && b.Min == nil || old.Min != nil && b.Min != nil && old.Min.Equal(*b.Min)
 	if sameMin {
 		b.Low = old.Low

@@ -776,24 +776,8 @@ func TestForecastIsTrue(t *testing.T) {
 	}
 	w.upstream = d.config("  interval: 1m\n").Upstreams[0]
 	empty("499", false)
-}
-
-// Readings of one upstream are in the order in which they were written, whatever
-// the clocks of the nodes say.
-func TestOrderOfReadings(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	config := d.config("")
-	state, _ := d.turn(d.node(config), 1)
-	behind := d.node(config)
-	behind.early = true
-	clock := d.clock
-	behind.options.Now = func() time.Time { return clock().Add(-2 * time.Second) }
-	d.pass(3500 * time.Millisecond) // so that the bar is over on both clocks
-	before := state.Good.At
-	state, _ = d.turn(behind, 1)
-	if !state.Good.At.After(before) {
-		t.Errorf("read at %s, after %s", state.Good.At, before)
+	if outlook := empty("0", false); outlook != forecast.OutlookReached {
+		t.Errorf("0 left without a minimum: %s", outlook)
 	}
 }
 

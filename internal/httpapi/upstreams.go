@@ -59,7 +59,7 @@ func (s *server) upstream(ctx context.Context, name string) (*readings.State, er
 	}
 	at := slices.IndexFunc(states, func(state readings.State) bool { return state.Name == name })
 	if at < 0 {
-		return nil, ledger.Errorf(ledger.NotFound, "no upstream of this name was asked yet").WithHint("/v1/upstreams lists those that were")
+		return nil, ledger.Errorf(ledger.NotFound, "no upstream of this name was asked yet").WithHint("the list of upstreams has those that were")
 	}
 	return &states[at], nil
 }

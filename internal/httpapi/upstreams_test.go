@@ -120,7 +120,7 @@ func TestUpstreams(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, path := range []string{"none", "none/readings", "none/reconciliation", "MINE"} {
-		if got := words(t, h.do("GET", "/v1/upstreams/"+path, "", as(h.root))); got != "not_found: no upstream of this name was asked yet (/v1/upstreams lists those that were)" {
+		if got := words(t, h.do("GET", "/v1/upstreams/"+path, "", as(h.root))); got != "not_found: no upstream of this name was asked yet (the list of upstreams has those that were)" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

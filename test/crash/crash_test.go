@@ -92,7 +92,7 @@ func load(t *testing.T, server *saldotest.Server, key string, h *history, round 
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))
 		workers.Go(func() {
 			for n := 0; ; n++ {
-				c := newCharge(fmt.Sprintf("r%d-w%d-n%d", round, worker, n), own)
+				c := saldotest.NewCharge(fmt.Sprintf("r%d-w%d-n%d", round, worker, n), accounts, own)
 				if earlier := h.any(); own.IntN(5) == 0 && earlier != nil {
 					c = earlier // a retry, of this round or of one before a crash
 				} else {
@@ -115,7 +115,7 @@ func load(t *testing.T, server *saldotest.Server, key string, h *history, round 
 
 // send posts a charge, several times at once if asked to. It gives false when
 // the server is gone.
-func send(t *testing.T, server *saldotest.Server, key string, h *history, c *charge, copies int) bool {
+func send(t *testing.T, server *saldotest.Server, key string, h *history, c *saldotest.Charge, copies int) bool {
 	t.Helper()
 	alive := make([]bool, copies)
 	var sent sync.WaitGroup
@@ -128,7 +128,7 @@ func send(t *testing.T, server *saldotest.Server, key string, h *history, c *cha
 				h.posted(c, reply.Body)
 				alive[i] = true
 			default:
-				t.Errorf("%s: %+v", c.key, reply)
+				t.Errorf("%s: %+v", c.Key, reply)
 			}
 		})
 	}

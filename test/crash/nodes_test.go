@@ -101,7 +101,7 @@ func (c *cluster) begin(random *rand.Rand) {
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))
 		c.clients.Go(func() {
 			for n := 0; ; n++ {
-				next := newCharge(fmt.Sprintf("c%d-n%d", client, n), own)
+				next := saldotest.NewCharge(fmt.Sprintf("c%d-n%d", client, n), accounts, own)
 				if earlier := c.history.any(); own.IntN(5) == 0 && earlier != nil {
 					next = earlier
 				} else {
@@ -130,7 +130,7 @@ func (c *cluster) end() {
 }
 
 // send posts a charge through a node, now and then through two at the same time.
-func (c *cluster) send(next *charge, random *rand.Rand) bool {
+func (c *cluster) send(next *saldotest.Charge, random *rand.Rand) bool {
 	nodes := []*saldotest.Server{c.node(random)}
 	if random.IntN(8) == 0 {
 		nodes = append(nodes, c.node(random))
@@ -150,7 +150,7 @@ func (c *cluster) send(next *charge, random *rand.Rand) bool {
 
 // post tells whether a charge is posted. Whoever is not told so is told in time,
 // and so that a program knows what to do.
-func (c *cluster) post(node *saldotest.Server, next *charge) bool {
+func (c *cluster) post(node *saldotest.Server, next *saldotest.Charge) bool {
 	broken, began := c.broken.Load(), time.Now()
 	reply, err := post(c.t, node, c.key, next)
 	took := time.Since(began)
@@ -158,7 +158,7 @@ func (c *cluster) post(node *saldotest.Server, next *charge) bool {
 		longest = c.longest.Load()
 	}
 	if took > answered {
-		c.t.Errorf("%s was answered after %s: %+v, %v", next.key, took, reply, err)
+		c.t.Errorf("%s was answered after %s: %+v, %v", next.Key, took, reply, err)
 	}
 	if err == nil && reply.Status == http.StatusCreated {
 		c.history.posted(next, reply.Body)
@@ -171,12 +171,12 @@ func (c *cluster) post(node *saldotest.Server, next *charge) bool {
 	case err != nil && !c.serves(node):
 		c.unknown.Add(1)
 	case err != nil:
-		c.t.Errorf("%s: a node that lives gave no reply: %v", next.key, err)
+		c.t.Errorf("%s: a node that lives gave no reply: %v", next.Key, err)
 	case !broken && !c.broken.Load():
-		c.t.Errorf("%s was refused though the database served: %+v", next.key, reply)
+		c.t.Errorf("%s was refused though the database served: %+v", next.Key, reply)
 	case json.Unmarshal([]byte(reply.Body), &problem) != nil || reply.Status != http.StatusServiceUnavailable || reply.Header.Get("Retry-After") == "" || problem.Hint == "" ||
 		problem.Code != api.ErrorCodeOverloaded && problem.Code != api.ErrorCodeOutcomeUnknown:
-		c.t.Errorf("%s: %+v", next.key, reply)
+		c.t.Errorf("%s: %+v", next.Key, reply)
 	case problem.Code == api.ErrorCodeOutcomeUnknown:
 		c.unknown.Add(1)
 	}

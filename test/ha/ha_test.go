@@ -183,7 +183,7 @@ func tenths(durations ...time.Duration) string {
 func (w *world) serving(t *testing.T) {
 	t.Helper()
 	for node := range nodes {
-		c := newCharge(fmt.Sprintf("after-%d-%d", time.Now().UnixNano(), node), rand.New(rand.NewPCG(*seed, uint64(node))))
+		c := saldotest.NewCharge(fmt.Sprintf("after-%d-%d", time.Now().UnixNano(), node), accounts, rand.New(rand.NewPCG(*seed, uint64(node))))
 		w.asked(c)
 		deadline := time.Now().Add(patience)
 		for {

@@ -27,15 +27,6 @@ const (
 	longest = 15 * time.Second
 )
 
-// charge is a transaction that was asked for, under an idempotency key.
-type charge struct {
-	key, body string
-	account   api.AccountID
-	amount    int64 // millionths
-	// acknowledged is the body of a reply that said "posted"; "" while there was none.
-	acknowledged string
-}
-
 // load is the clients of a ledger, with everything that they asked for and were told.
 type load struct {
 	nodes [nodes]atomic.Pointer[saldotest.Server]
@@ -44,7 +35,7 @@ type load struct {
 	work  sync.WaitGroup
 
 	mu       sync.Mutex
-	charges  []*charge
+	charges  []*saldotest.Charge
 	posted   []time.Time          // of each first acknowledgement
 	balances [accounts + 1]int64  // the least that was acknowledged
 	failures map[string]int       // replies that were no acknowledgement
@@ -87,7 +78,7 @@ func (l *load) over(while time.Duration) bool {
 // again long after they were acknowledged.
 func (l *load) client(t *testing.T, worker int, random *rand.Rand) {
 	for n := 0; !l.over(time.Duration(30+random.IntN(60)) * time.Millisecond); n++ {
-		c := newCharge(fmt.Sprintf("w%d-n%d", worker, n), random)
+		c := saldotest.NewCharge(fmt.Sprintf("w%d-n%d", worker, n), accounts, random)
 		if n > 0 && random.IntN(8) == 0 {
 			c = l.any(random)
 		} else {
@@ -106,21 +97,15 @@ func (l *load) client(t *testing.T, worker int, random *rand.Rand) {
 	}
 }
 
-func newCharge(key string, random *rand.Rand) *charge {
-	c := &charge{key: key, account: api.AccountID(1 + random.IntN(accounts)), amount: 1 + random.Int64N(5_000_000)}
-	c.body = fmt.Sprintf(`{"account":%d,"wallet":"sms","type":"charge","amount":"%d.%06d","reference":%q}`, c.account, c.amount/1e6, c.amount%1e6, key)
-	return c
-}
-
 // asked remembers a charge before it is sent.
-func (l *load) asked(c *charge) {
+func (l *load) asked(c *saldotest.Charge) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.charges = append(l.charges, c)
 }
 
 // any gives one of the charges that were asked for.
-func (l *load) any(random *rand.Rand) *charge {
+func (l *load) any(random *rand.Rand) *saldotest.Charge {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.charges[random.IntN(len(l.charges))]
@@ -128,7 +113,7 @@ func (l *load) any(random *rand.Rand) *charge {
 
 // deliver sends a charge to one node after the other, under the same
 // idempotency key, until one says that it is posted.
-func (l *load) deliver(t *testing.T, c *charge, random *rand.Rand) {
+func (l *load) deliver(t *testing.T, c *saldotest.Charge, random *rand.Rand) {
 	for {
 		node := random.IntN(nodes)
 		reply, err := l.post(node, c)
@@ -139,7 +124,7 @@ func (l *load) deliver(t *testing.T, c *charge, random *rand.Rand) {
 		case err != nil:
 			l.failed(err)
 		case reply.Status < http.StatusInternalServerError:
-			t.Errorf("%s: %+v", c.key, reply)
+			t.Errorf("%s: %+v", c.Key, reply)
 			return
 		case reply.Status != http.StatusServiceUnavailable || reply.Header.Get("Retry-After") == "":
 			t.Errorf("a failure that passes: %+v\n%s", reply, tail(l.nodes[node].Load().Log()))
@@ -177,28 +162,28 @@ func (l *load) failed(err error) {
 }
 
 // acknowledged remembers an acknowledgement, and compares it with an earlier one.
-func (l *load) acknowledged(t *testing.T, c *charge, reply saldotest.Reply) {
+func (l *load) acknowledged(t *testing.T, c *saldotest.Charge, reply saldotest.Reply) {
 	var posted api.Transaction
 	if err := json.Unmarshal([]byte(reply.Body), &posted); err != nil {
 		t.Error(err)
 		return
 	}
-	balance := millionths(t, posted.Balance)
+	balance := saldotest.Millionths(t, posted.Balance)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch c.acknowledged {
+	switch c.Acknowledged {
 	case "":
 		l.posted = append(l.posted, time.Now())
 	case reply.Body:
 	default:
-		l.lies = append(l.lies, fmt.Sprintf("%s\nfirst %s\nthen  %s", c.key, c.acknowledged, reply.Body))
+		l.lies = append(l.lies, fmt.Sprintf("%s\nfirst %s\nthen  %s", c.Key, c.Acknowledged, reply.Body))
 	}
-	c.acknowledged = reply.Body
-	l.balances[c.account] = min(l.balances[c.account], balance)
+	c.Acknowledged = reply.Body
+	l.balances[c.Account] = min(l.balances[c.Account], balance)
 }
 
-func (l *load) post(node int, c *charge) (saldotest.Reply, error) {
-	return l.send(http.MethodPost, node, "/v1/transactions", c.body, "Idempotency-Key", c.key)
+func (l *load) post(node int, c *saldotest.Charge) (saldotest.Reply, error) {
+	return l.send(http.MethodPost, node, "/v1/transactions", c.Body, "Idempotency-Key", c.Key)
 }
 
 // send sends a request to a node. Headers are pairs of names and values.
@@ -240,7 +225,7 @@ func (l *load) watch(t *testing.T, node int, random *rand.Rand) {
 			var wallet api.Wallet
 			if err := json.Unmarshal([]byte(reply.Body), &wallet); err != nil {
 				t.Error(err)
-			} else if millionths(t, wallet.Balance) > known {
+			} else if saldotest.Millionths(t, wallet.Balance) > known {
 				t.Errorf("node %d says that account %d has %s after a charge that left %d millionths", node, id, wallet.Balance, known)
 			}
 		} else if err == nil && reply.Status < http.StatusInternalServerError {

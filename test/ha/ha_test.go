@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/saldo-ledger/saldo/api"
+	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/test/saldotest"
 )
 
@@ -262,5 +263,8 @@ func (w *world) switchOver(t *testing.T, leader int) {
 	victim := leader % nodes
 	w.nodes[victim].Load().Kill()
 	w.switchover(t, leader)
+	// Patroni names the leader before its PostgreSQL takes writes, and a node that
+	// begins just then ends again, for systemd to start it once more.
+	w.await(t, "a server that takes writes", func(ctx context.Context) error { return pgtest.Exec(ctx, w.db, "SELECT 1") })
 	w.startNode(t, victim)
 }

@@ -393,7 +393,7 @@ func TestRestoreRefusesBadBackups(t *testing.T) {
 		t.Fatal(err)
 	}
 	flipped := bytes.Clone(content)
-	flipped[len(flipped)-4096+8] ^= 0xff
+	flipped[len(flipped)-4096] ^= 0xff // what kind of page the last one is
 	for name, test := range map[string]struct {
 		content []byte
 		forge   string

@@ -39,9 +39,11 @@ demo: build ## Build, and serve a throwaway ledger
 
 ##@ Test
 
+# Many tests start the real binary, of which go test does not know that it has
+# changed: it would show results of before.
 .PHONY: test
 test: needs ## Run every test, with the race detector
-	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./...
+	CGO_ENABLED=1 go test -race -count=1 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: short
 short: ## Run the quick tests, without the race detector

@@ -246,8 +246,18 @@ func bucketCells(b *api.UpstreamBucket) []string {
 	}
 	return []string{
 		b.Service, b.Amount, unitWord(b.Unit, b.Currency), told(b.CreditLimit), told(b.Available), told(b.Pending), told(b.Min),
-		spend, recent, emptyIn(b.Empty), told(empty.At), told(empty.Earliest), told(empty.Latest), told(low.At), note,
+		spend, recent, emptyIn(b.Empty), about(empty.At), about(empty.Earliest), about(empty.Latest), about(low.At), note,
 	}
+}
+
+// about is a time that is forecast: to the minute, for more would be pretence.
+func about(at *string) string {
+	const minutes = len("2026-11-22T09:30")
+	text := told(at)
+	if len(text) < minutes {
+		return text
+	}
+	return text[:minutes] + "Z"
 }
 
 // upstreamReadings is "saldo upstream readings".

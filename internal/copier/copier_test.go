@@ -204,7 +204,7 @@ func TestInterrupted(t *testing.T) {
 	ways(t, func(t *testing.T, from, to books) {
 		w := newWorld(4)
 		w.found(t, from)
-		w.with(t, from, func(e *engine.Engine) { w.work(t, e, 25) })
+		w.with(t, from, func(e *engine.Engine) { w.work(t, e, 12) })
 		w.ask(t, from, 2)
 		copied, stages := int64(0), map[copier.Stage]bool{}
 		for calls := 1; ; calls++ {

@@ -71,6 +71,23 @@ func (b *Bucket) Spendable() decimal.Decimal {
 	}
 }
 
+// Text is what can be spent, with what it counts.
+func (b *Bucket) Text() string {
+	text := b.Spendable().String()
+	if word := b.Word(); word != "" {
+		text += " " + word
+	}
+	return text
+}
+
+// Word is what the amount counts: a currency, or credits.
+func (b *Bucket) Word() string {
+	if b.Unit == Credits {
+		return string(Credits)
+	}
+	return b.Currency
+}
+
 // RunsOut tells whether amounts mean anything: an account that is paid later, or
 // without limit, is not about to be empty when it shows zero.
 func (b Billing) RunsOut() bool { return b != BillingPostpaid && b != BillingUnlimited }
@@ -137,14 +154,38 @@ func Errorf(status Status, format string, args ...any) *Error {
 	return &Error{Status: status, Message: fmt.Sprintf(format, args...)}
 }
 
+// Advice is what to do about it, "" where only the provider knows.
+func (e *Error) Advice() string {
+	switch {
+	case e.RetryAfter > 0:
+		return fmt.Sprintf("try again in %s", e.RetryAfter.Round(time.Second))
+	case e.Status == Unauthorized:
+		return "check the credentials, and whether they are those of this provider"
+	case e.Status == IPDenied:
+		return "let the address of this machine in, in the settings of the provider"
+	case e.Status == Suspended:
+		return "ask the provider: messages are probably refused too"
+	case e.Status == Unreachable:
+		return "is the base URL right? A provider that is slow gets more time with the time-out"
+	default:
+		return ""
+	}
+}
+
+// ErrorOf is the failure in an error of a Client, a ProviderError for one that is
+// no *Error.
+func ErrorOf(err error) *Error {
+	if failure, ok := errors.AsType[*Error](err); ok {
+		return failure
+	}
+	return &Error{Status: ProviderError, Message: err.Error()}
+}
+
 // StatusOf is the status of an error of a Client, OK for nil and ProviderError
 // for one that is no *Error.
 func StatusOf(err error) Status {
 	if err == nil {
 		return OK
 	}
-	if failure, ok := errors.AsType[*Error](err); ok {
-		return failure.Status
-	}
-	return ProviderError
+	return ErrorOf(err).Status
 }

@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -155,11 +154,14 @@ func judge(b *provider.Bucket, least Minimum, runsOut bool) Left {
 
 // fail makes it an answer without a balance.
 func (a *Answer) fail(err error) {
-	a.Status, a.Message = provider.StatusOf(err), err.Error()
+	failure := provider.ErrorOf(err)
+	a.Status, a.Code, a.Message, a.RetryAfter = failure.Status, failure.Code, failure.Message, failure.RetryAfter
 	a.Account, a.Billing, a.Buckets, a.BelowMin = "", "", []Left{}, false
-	if failure, ok := errors.AsType[*provider.Error](err); ok {
-		a.Code, a.Message, a.RetryAfter = failure.Code, failure.Message, failure.RetryAfter
-	}
+}
+
+// failure is what fail took over.
+func (a *Answer) failure() *provider.Error {
+	return &provider.Error{Status: a.Status, Code: a.Code, Message: a.Message, RetryAfter: a.RetryAfter}
 }
 
 // Failed tells that there is no balance.
@@ -172,29 +174,13 @@ func (a *Answer) Refused() bool {
 }
 
 // Advice is what to do about a failure, "" where only the provider knows.
-func (a *Answer) Advice() string {
-	switch {
-	case a.RetryAfter > 0:
-		return fmt.Sprintf("try again in %s", a.RetryAfter.Round(time.Second))
-	case a.Status == provider.Unauthorized:
-		return "check the credentials, and whether they are those of this provider"
-	case a.Status == provider.IPDenied:
-		return "let the address of this machine in, in the settings of the provider"
-	case a.Status == provider.Suspended:
-		return "ask the provider: messages are probably refused too"
-	case a.Status == provider.Unreachable:
-		return "is the base URL right? A provider that is slow gets more time with the time-out"
-	default:
-		return ""
-	}
-}
+func (a *Answer) Advice() string { return a.failure().Advice() }
 
 // Sentence says in one line what is the matter, "" where nothing is.
 func (a *Answer) Sentence() string {
 	switch {
 	case a.Failed():
-		failure := provider.Error{Status: a.Status, Code: a.Code, Message: a.Message}
-		return a.Name + ": " + failure.Error()
+		return a.Name + ": " + a.failure().Error()
 	case a.BelowMin:
 		var parts []string
 		for i := range a.Buckets {
@@ -208,25 +194,16 @@ func (a *Answer) Sentence() string {
 	}
 }
 
-// Spendable is what a minimum is compared with.
-func (l *Left) Spendable() decimal.Decimal {
-	b := provider.Bucket{Amount: l.Amount, CreditLimit: l.CreditLimit, Available: l.Available}
-	return b.Spendable()
+// bucket is what a Left was made of.
+func (l *Left) bucket() *provider.Bucket {
+	return &provider.Bucket{Amount: l.Amount, Unit: l.Unit, Currency: l.Currency, CreditLimit: l.CreditLimit, Available: l.Available}
 }
+
+// Spendable is what a minimum is compared with.
+func (l *Left) Spendable() decimal.Decimal { return l.bucket().Spendable() }
 
 // Text is what can be spent, with its currency.
-func (l *Left) Text() string {
-	text := l.Spendable().String()
-	if word := l.Word(); word != "" {
-		text += " " + word
-	}
-	return text
-}
+func (l *Left) Text() string { return l.bucket().Text() }
 
 // Word is what the amount counts: a currency, or credits.
-func (l *Left) Word() string {
-	if l.Unit == provider.Credits {
-		return string(provider.Credits)
-	}
-	return l.Currency
-}
+func (l *Left) Word() string { return l.bucket().Word() }

@@ -105,7 +105,7 @@ func (w *watch) turn(ctx context.Context) time.Time {
 	balance, err := w.ask(ctx)
 	if err != nil && ctx.Err() != nil {
 		// It was taken back, but the provider may have counted it.
-		rest := max(u.Pace, time.Second, failureOf(err).RetryAfter)
+		rest := max(u.Pace, time.Second, provider.ErrorOf(err).RetryAfter)
 		state.DueAt, state.BarredAt = now, later(state.BarredAt, w.options.Now().UTC().Add(rest))
 		_, _ = w.record(ctx, &state, nil)
 		return time.Time{}
@@ -222,7 +222,7 @@ func (w *watch) conclude(ctx context.Context, state readings.State, asked time.T
 	pause := u.Interval
 	var added []readings.Reading
 	if err != nil {
-		failure := failureOf(err)
+		failure := provider.ErrorOf(err)
 		state.Status, state.Code, state.Message = failure.Status, failure.Code, failure.Message
 		state.BarredAt = later(state.BarredAt, done.Add(failure.RetryAfter))
 		for range min(state.Failures, 16) { // The first failure is followed up as usual.
@@ -238,13 +238,6 @@ func (w *watch) conclude(ctx context.Context, state readings.State, asked time.T
 	pause += rand.N(2*pause/jitter+1) - pause/jitter
 	state.DueAt = later(asked.Add(pause).Truncate(time.Microsecond), state.BarredAt)
 	return state, added
-}
-
-// failureOf is why there is no balance.
-func failureOf(err error) *provider.Error {
-	a := Answer{}
-	a.fail(err)
-	return &provider.Error{Status: a.Status, Code: a.Code, Message: a.Message, RetryAfter: a.RetryAfter}
 }
 
 // balance is an answer as it is kept: once as what is known now, and once as readings.

@@ -19,11 +19,11 @@ func (w *watch) tell(before, now *readings.State) {
 	log := w.options.Log.With("upstream", now.Name, "provider", now.Provider)
 	switch {
 	case now.Status != provider.OK && now.Status != before.Status:
-		a := Answer{Status: now.Status}
+		failure := provider.Error{Status: now.Status}
 		if now.Status == provider.RateLimited {
-			a.RetryAfter = now.BarredAt.Sub(now.AskedAt)
+			failure.RetryAfter = now.BarredAt.Sub(now.AskedAt)
 		}
-		if hint := a.Advice(); hint != "" {
+		if hint := failure.Advice(); hint != "" {
 			log = log.With("hint", hint)
 		}
 		log.Warn("an upstream does not tell its balance", "status", now.Status, "code", now.Code, "message", now.Message)
@@ -41,7 +41,7 @@ func (w *watch) tell(before, now *readings.State) {
 		// while time goes on towards it.
 		said := old != nil && old.EmptyBy(before.Good.At.Add(soon))
 		if b.EmptyBy(now.Good.At.Add(soon)) && b.Empty.Outlook == forecast.OutlookFalling && !said {
-			log.Warn("an upstream's balance may be gone within a day", "service", b.Service, "left", textOf(b), "earliest", b.Empty.Earliest, "expected", b.Empty.At)
+			log.Warn("an upstream's balance may be gone within a day", "service", b.Service, "left", b.Text(), "earliest", b.Empty.Earliest, "expected", b.Empty.At)
 		}
 	}
 }
@@ -49,16 +49,10 @@ func (w *watch) tell(before, now *readings.State) {
 // tellBucket tells what has become of one bucket; old is nil for a new one.
 func tellBucket(log *slog.Logger, old, b *readings.Bucket) {
 	if b.BelowMin() && (old == nil || !old.BelowMin()) {
-		log.Warn("an upstream's balance is below its minimum", "service", b.Service, "left", textOf(b), "min", b.Min)
+		log.Warn("an upstream's balance is below its minimum", "service", b.Service, "left", b.Text(), "min", b.Min)
 	}
 	// A service that nobody uses has nothing left from the beginning.
 	if old != nil && b.Empty != nil && !b.Spendable().IsPositive() && old.Spendable().IsPositive() {
-		log.Warn("an upstream's balance is used up", "service", b.Service, "left", textOf(b))
+		log.Warn("an upstream's balance is used up", "service", b.Service, "left", b.Text())
 	}
-}
-
-// textOf is what can be spent, with its currency.
-func textOf(b *readings.Bucket) string {
-	left := Left{Amount: b.Amount, CreditLimit: b.CreditLimit, Available: b.Available, Unit: b.Unit, Currency: b.Currency}
-	return left.Text()
 }

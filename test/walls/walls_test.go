@@ -52,7 +52,7 @@ var rooms = map[string]room{
 	"internal/dialect/internal/message": {},
 	"internal/dialect/antgst":           {imports: []string{"internal/ledger", "internal/provider", "internal/dialect/internal/"}},
 	"internal/dialect/esms":             {imports: []string{"internal/ledger", "internal/provider", "internal/dialect/internal/"}},
-	"internal/dialect/internal/rest":    {imports: []string{"internal/provider"}},
+	"internal/dialect/internal/rest":    {imports: []string{"internal/provider", "internal/dialect/internal/message"}},
 	"internal/dialect/messagebird":      {imports: []string{"internal/provider", "internal/dialect/internal/"}},
 	"internal/dialect/smsc":             {imports: []string{"internal/provider", "internal/dialect/internal/"}},
 	"internal/dialect/speedsms":         {imports: []string{"internal/provider", "internal/dialect/internal/"}},

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/saldo-ledger/saldo/internal/dialect/internal/message"
+	"github.com/saldo-ledger/saldo/internal/dialect/internal/rest"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/provider"
 )
@@ -184,19 +185,11 @@ func encodeRequest(authSecret string) []byte {
 }
 
 // decodeReply reads what is left, or says why that is not to be had. Only the
-// code in the body decides. It may be a number or a string.
+// code in the body decides.
 func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
-	object, err := message.ParseObject(reply.Body)
+	object, code, err := rest.Coded(reply, "code")
 	if err != nil {
-		return nil, reply.Foreign()
-	}
-	var text provider.Text
-	if err := object.Decode("code", &text); err != nil {
-		return nil, reply.Foreign()
-	}
-	code, err := strconv.Atoi(string(text))
-	if err != nil {
-		return nil, reply.Foreign()
+		return nil, err
 	}
 	if Code(code) != CodeSuccess {
 		return nil, Code(code).failure()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/saldo-ledger/saldo/internal/dialect/internal/message"
+	"github.com/saldo-ledger/saldo/internal/dialect/internal/rest"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/provider"
 )
@@ -289,17 +290,9 @@ const maxUserID = 64
 // decodeReply reads what is left, or says why that is not to be had. Only
 // CodeResponse decides: beside a failure stands a Balance of 0, which is none.
 func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
-	object, err := message.ParseObject(reply.Body)
+	object, code, err := rest.Coded(reply, "CodeResponse")
 	if err != nil {
-		return nil, reply.Foreign()
-	}
-	var text provider.Text
-	if err := object.Decode("CodeResponse", &text); err != nil {
-		return nil, reply.Foreign()
-	}
-	code, err := strconv.Atoi(string(text))
-	if err != nil {
-		return nil, reply.Foreign()
+		return nil, err
 	}
 	if Code(code) != CodeSuccess {
 		return nil, Code(code).failure()

@@ -3,8 +3,10 @@ package rest
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
+	"github.com/saldo-ledger/saldo/internal/dialect/internal/message"
 	"github.com/saldo-ledger/saldo/internal/provider"
 )
 
@@ -15,6 +17,23 @@ func Decode(reply *provider.Reply, into any) error {
 		return NoReply(reply)
 	}
 	return nil
+}
+
+// Coded reads the object of a reply, and the code of the outcome in it, which may
+// be a number or a string. What has none is no reply of the provider's.
+func Coded(reply *provider.Reply, member string) (object message.Object, code int, err error) {
+	object, err = message.ParseObject(reply.Body)
+	if err != nil {
+		return object, 0, reply.Foreign()
+	}
+	var text provider.Text
+	if err := object.Decode(member, &text); err != nil {
+		return object, 0, reply.Foreign()
+	}
+	if code, err = strconv.Atoi(string(text)); err != nil {
+		return object, 0, reply.Foreign()
+	}
+	return object, code, nil
 }
 
 // NoReply is the failure of a reply that is not the provider's.

@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/saldo-ledger/saldo/internal/dialect/dialecttest"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/provider"
 )
@@ -26,25 +24,8 @@ const (
 	clientSecret = "exampleS3CR3T"
 )
 
-// answers is a transport to a provider that always answers the same.
-type answers struct {
-	status int
-	body   string
-	asked  *http.Request // the last one
-	sent   []byte        // the body of it
-}
-
-func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
-	a.asked = r
-	a.sent, _ = io.ReadAll(r.Body)
-	w := httptest.NewRecorder()
-	w.WriteHeader(a.status)
-	w.WriteString(a.body)
-	return w.Result(), nil
-}
-
 // ask asks a provider that answers so. The pauses between attempts take none of the test's time.
-func ask(t *testing.T, a *answers) (balance *provider.Balance, err error) {
+func ask(t *testing.T, a *dialecttest.Answers) (balance *provider.Balance, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		client, failure := NewClient(provider.Options{Transport: a}, clientKey, clientSecret)
@@ -57,54 +38,12 @@ func ask(t *testing.T, a *answers) (balance *provider.Balance, err error) {
 	return balance, err
 }
 
-// line is one of the provider's codes, as testdata/codes.txt has them.
-type line struct {
-	code, message string
-	status        provider.Status
-}
-
-func documented(t *testing.T) (all []line) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/codes.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for row := range strings.Lines(string(text)) {
-		if fields := strings.SplitN(strings.TrimSuffix(row, "\n")+" ", " ", 3); fields[0] != "#" {
-			all = append(all, line{fields[0], strings.TrimSuffix(fields[2], " "), provider.Status(fields[1])})
-		}
-	}
-	return all
-}
-
-// TestClientCodes: every code of the provider's table, as a number and as text
-// and under any HTTP status, means the same, and only one of them is a balance.
 func TestClientCodes(t *testing.T) {
 	t.Parallel()
-	all := documented(t)
-	if len(all) != len(codes) {
-		t.Errorf("%d codes are documented, the table has %d", len(all), len(codes))
+	reply := func(code string) string {
+		return `{"Balance":7,"CodeResponse":` + code + `,"ErrorMessage":"in other words","UserID":1}`
 	}
-	all = append(all, line{"98", "a code that its documentation does not have", provider.ProviderError})
-	all = append(all, line{"0", "a code that its documentation does not have", provider.ProviderError})
-	for _, want := range all {
-		for _, code := range []string{want.code, strconv.Quote(want.code)} {
-			for _, status := range []int{200, 400, 401, 429, 500, 503} {
-				body := fmt.Sprintf(`{"Balance":7,"CodeResponse":%s,"ErrorMessage":"in other words","UserID":1}`, code)
-				balance, err := ask(t, &answers{status: status, body: body})
-				if want.status == provider.OK {
-					if err != nil || balance == nil {
-						t.Errorf("%d %s: %v, %v", status, code, balance, err)
-					}
-					continue
-				}
-				failure, ok := errors.AsType[*provider.Error](err)
-				if balance != nil || !ok || *failure != (provider.Error{Status: want.status, Code: want.code, Message: want.message}) {
-					t.Errorf("%d %s: %v, %#v", status, code, balance, err)
-				}
-			}
-		}
-	}
+	dialecttest.Codes(t, len(codes), []string{"98", "0"}, reply, ask)
 }
 
 // TestClientReadsServer: what Saldo's server sends with each code is what the
@@ -115,7 +54,7 @@ func TestClientReadsServer(t *testing.T) {
 		if code == CodeSuccess {
 			continue
 		}
-		_, err := ask(t, &answers{status: code.HTTPStatus(), body: string(appendFailureJSON(nil, code))})
+		_, err := ask(t, &dialecttest.Answers{Status: code.HTTPStatus(), Body: string(appendFailureJSON(nil, code))})
 		if diff := cmp.Diff(error(code.failure()), err); diff != "" {
 			t.Errorf("%d (-want +got):\n%s", code, diff)
 		}
@@ -219,7 +158,7 @@ func TestClientReplies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ask(t, &answers{status: tt.http, body: tt.body})
+			got, err := ask(t, &dialecttest.Answers{Status: tt.http, Body: tt.body})
 			if describe(got) != tt.want || provider.StatusOf(err) != tt.status || (got == nil) != (err != nil) {
 				t.Errorf("got %q, %v\nwant %q, %s", describe(got), err, tt.want, tt.status)
 			}
@@ -230,18 +169,18 @@ func TestClientReplies(t *testing.T) {
 // TestClientAsks looks at what is sent: the secret in the body, and nowhere else.
 func TestClientAsks(t *testing.T) {
 	t.Parallel()
-	a := &answers{status: 200, body: `{"CodeResponse":"101"}`}
+	a := &dialecttest.Answers{Status: 200, Body: `{"CodeResponse":"101"}`}
 	if _, err := ask(t, a); provider.StatusOf(err) != provider.Unauthorized {
 		t.Fatal(err)
 	}
-	if got := a.asked.Method + " " + a.asked.URL.String(); got != "POST https://rest.esms.vn/MainService.svc/json/GetBalance_json" {
+	if got := a.Asked.Method + " " + a.Asked.URL.String(); got != "POST https://rest.esms.vn/MainService.svc/json/GetBalance_json" {
 		t.Errorf("asked %s", got)
 	}
 	want := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}, "User-Agent": {"saldo"}}
-	if diff := cmp.Diff(want, a.asked.Header); diff != "" {
+	if diff := cmp.Diff(want, a.Asked.Header); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
-	if got := string(a.sent); got != `{"ApiKey":"`+clientKey+`","SecretKey":"`+clientSecret+`"}` {
+	if got := string(a.Sent); got != `{"ApiKey":"`+clientKey+`","SecretKey":"`+clientSecret+`"}` {
 		t.Errorf("sent %s", got)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -261,7 +200,7 @@ func TestClientKeepsSecret(t *testing.T) {
 		`{"CodeResponse":100,"Balance":1,"UserID":["` + clientSecret + `"]}`, `<html>` + clientSecret, `{"` + clientSecret,
 	} {
 		for _, status := range []int{200, 302, 500} {
-			balance, err := ask(t, &answers{status: status, body: body})
+			balance, err := ask(t, &dialecttest.Answers{Status: status, Body: body})
 			if text := fmt.Sprintf("%v %+v %#v", err, err, err); balance != nil || err == nil || strings.Contains(text, clientSecret) {
 				t.Errorf("%d %s: %v, %s", status, body, balance, text)
 			}

@@ -263,15 +263,13 @@ func TestNodesClose(t *testing.T) {
 	}
 }
 
-// The database of a node that starts late is ready, whoever made it so; and
-// nodes that start at once do not fail because of each other.
-func TestNodesStartAtOnce(t *testing.T) {
-	t.Parallel()
-	url := pgtest.NewDatabase(t)
+// startAtOnce lets four nodes begin, and end, at the same time.
+func startAtOnce(t *testing.T, url string, start func(context.Context, string) (*postgres.Store, error)) {
+	t.Helper()
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			store, err := postgres.Create(context.Background(), url)
+			store, err := start(context.Background(), url)
 			if err != nil {
 				t.Error(err)
 				return
@@ -282,6 +280,14 @@ func TestNodesStartAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// The database of a node that starts late is ready, whoever made it so; and
+// nodes that start at once do not fail because of each other.
+func TestNodesStartAtOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.NewDatabase(t)
+	startAtOnce(t, url, postgres.Create)
 	store := opened(t)(postgres.Open(t.Context(), url))
 	if err := store.Ping(t.Context()); err != nil {
 		t.Error(err)

@@ -283,20 +283,7 @@ func TestUpgrade(t *testing.T) {
 	if _, err := postgres.OpenReadOnly(t.Context(), database); !errors.Is(err, postgres.ErrOlder) {
 		t.Errorf("reading: %v", err)
 	}
-	var group sync.WaitGroup
-	for range 4 {
-		group.Go(func() {
-			store, err := postgres.Open(context.Background(), database)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if err := store.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
+	startAtOnce(t, database, postgres.Open)
 	store := opened(t)(postgres.Open(t.Context(), database))
 	if _, has, err := store.ClaimUpstream(t.Context(), claimOf("one", noon)); err != nil || !has {
 		t.Errorf("claimed %t, %v", has, err)

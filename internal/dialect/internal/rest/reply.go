@@ -36,18 +36,17 @@ func Coded(reply *provider.Reply, member string) (object message.Object, code in
 	return object, code, nil
 }
 
-// NoReply is the failure of a reply that is not the provider's.
+// NoReply is the failure of a reply that is not the provider's, where the provider
+// says by HTTP who may ask, and how often.
 func NoReply(reply *provider.Reply) *provider.Error {
-	status := provider.Malformed
-	switch {
-	case reply.Status == http.StatusUnauthorized:
-		status = provider.Unauthorized
-	case reply.Status == http.StatusTooManyRequests:
-		status = provider.RateLimited
-	case reply.Status >= http.StatusInternalServerError:
-		status = provider.ProviderError
+	failure := reply.Foreign()
+	switch reply.Status {
+	case http.StatusUnauthorized:
+		failure.Status = provider.Unauthorized
+	case http.StatusTooManyRequests:
+		failure.Status = provider.RateLimited
 	}
-	return provider.Errorf(status, "HTTP status %d, with a body that is no reply of this provider's", reply.Status)
+	return failure
 }
 
 // Failure is what a provider said with a code of its own. A code that is not in

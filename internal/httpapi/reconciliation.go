@@ -88,23 +88,14 @@ func (c *reconciliation) falls(ctx context.Context, zone *time.Location) ([]read
 		Upstream: c.upstream, From: c.from.Add(-beforeRange), To: c.to.Add(time.Microsecond), // what is read at its end counts
 		Limit: c.limits.readingsAtOnce,
 	}
-	for total := 0; ; {
-		found, err := c.upstreams.UpstreamReadings(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		if total += len(found); total > c.limits.readings {
-			return nil, ledger.Errorf(ledger.InvalidRequest, "the range has over %d readings", c.limits.readings).WithHint("ask for a shorter range")
-		}
-		for i := range found {
-			falls.Add(&found[i])
-		}
-		if len(found) < c.limits.readingsAtOnce {
-			return falls.Buckets(), nil
-		}
-		last := &found[len(found)-1]
-		query.After = readings.Place{At: last.At, Key: last.Key}
+	whole, err := readings.Each(ctx, c.upstreams, query, c.limits.readings, falls.Add)
+	if err != nil {
+		return nil, err
 	}
+	if !whole {
+		return nil, ledger.Errorf(ledger.InvalidRequest, "the range has over %d readings", c.limits.readings).WithHint("ask for a shorter range")
+	}
+	return falls.Buckets(), nil
 }
 
 // cuts are the ends of a range and where days begin between them.

@@ -155,6 +155,33 @@ type Place struct {
 	Key Key
 }
 
+// Lister is the part of a Store that lists readings.
+type Lister interface {
+	UpstreamReadings(ctx context.Context, query Query) ([]Reading, error)
+}
+
+// Each calls do with each reading that a query finds, in pages of its limit, and
+// keeps none of them. Where there are more than most, it stops, and whole is false.
+func Each(ctx context.Context, lister Lister, query Query, most int, do func(*Reading)) (whole bool, err error) {
+	for total := 0; ; {
+		found, err := lister.UpstreamReadings(ctx, query)
+		if err != nil {
+			return false, err
+		}
+		if total += len(found); total > most {
+			return false, nil
+		}
+		for i := range found {
+			do(&found[i])
+		}
+		if len(found) < query.Limit {
+			return true, nil
+		}
+		last := &found[len(found)-1]
+		query.After = Place{At: last.At, Key: last.Key}
+	}
+}
+
 // Pruning says what need not be kept any more.
 type Pruning struct {
 	// Expired is the time before which nothing is kept: no readings, and no upstreams

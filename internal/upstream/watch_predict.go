@@ -81,20 +81,9 @@ func reached(least *decimal.Decimal, left decimal.Decimal) bool {
 func (w *watch) week(ctx context.Context, until time.Time) (map[readings.Key][]forecast.Reading, error) {
 	week := make(map[readings.Key][]forecast.Reading)
 	query := readings.Query{Upstream: w.upstream.Name, From: until.Add(-window), To: until, Step: grain, Limit: historyPage}
-	for total := 0; total < maxHistory; {
-		found, err := w.store.UpstreamReadings(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		for i := range found {
-			r := &found[i]
-			week[r.Key] = append(week[r.Key], forecast.Reading{Time: r.At, Amount: r.Spendable()})
-		}
-		if len(found) < historyPage {
-			break
-		}
-		total += len(found)
-		query.After = readings.Place{At: found[len(found)-1].At, Key: found[len(found)-1].Key}
-	}
-	return week, nil
+	// A reply with hundreds of buckets has more than is looked at.
+	_, err := readings.Each(ctx, w.store, query, maxHistory, func(r *readings.Reading) {
+		week[r.Key] = append(week[r.Key], forecast.Reading{Time: r.At, Amount: r.Spendable()})
+	})
+	return week, err
 }

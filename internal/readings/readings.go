@@ -78,6 +78,9 @@ type Bucket struct {
 	// reached. They are nil where an amount means nothing, because the account is paid
 	// later or without limit, and Low where there is no minimum.
 	Empty, Low *forecast.Forecast
+	// Warned tells that somebody was told that it will be gone soon, and need not be
+	// told again. It lasts through restarts, and until there is clearly more left.
+	Warned bool
 }
 
 // BelowMin tells whether less can be spent than should be left.

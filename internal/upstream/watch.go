@@ -234,6 +234,10 @@ func (w *watch) conclude(ctx context.Context, state readings.State, asked time.T
 		before := state.Good
 		state.Good, added = w.balance(balance, before, done)
 		w.predict(ctx, before, state.Good)
+		for i := range state.Good.Buckets {
+			b := &state.Good.Buckets[i]
+			b.Warned = warned(before.Find(readings.KeyOf(&b.Bucket)), b, done)
+		}
 	}
 	pause += rand.N(2*pause/jitter+1) - pause/jitter
 	state.DueAt = later(asked.Add(pause).Truncate(time.Microsecond), state.BarredAt)

@@ -13,6 +13,21 @@ import (
 // up, on the day before a weekend even where a transfer takes until the next day.
 const soon = 24 * time.Hour
 
+// warned tells whether somebody has to be told, or was told, that a bucket may be
+// gone within a day. Forecasts swing with the hours, so what was told once stands
+// until twice that time is left.
+func warned(old, b *readings.Bucket, at time.Time) bool {
+	was := old != nil && old.Warned
+	switch {
+	case b.Empty == nil:
+		return false
+	case b.Empty.Outlook == forecast.OutlookFalling:
+		return b.EmptyBy(at.Add(soon)) || was && b.EmptyBy(at.Add(2*soon))
+	default:
+		return was && b.Empty.Outlook != forecast.OutlookIdle
+	}
+}
+
 // tell logs what has changed: not each answer, but that an upstream cannot be
 // asked any more, that it can again, and that money runs out.
 func (w *watch) tell(before, now *readings.State) {
@@ -37,10 +52,7 @@ func (w *watch) tell(before, now *readings.State) {
 		b := &now.Good.Buckets[i]
 		old := before.Good.Find(readings.KeyOf(&b.Bucket))
 		tellBucket(log, old, b)
-		// What was said at the last reading counts from then: a forecast stands still
-		// while time goes on towards it.
-		said := old != nil && old.EmptyBy(before.Good.At.Add(soon))
-		if b.EmptyBy(now.Good.At.Add(soon)) && b.Empty.Outlook == forecast.OutlookFalling && !said {
+		if b.Warned && (old == nil || !old.Warned) {
 			log.Warn("an upstream's balance may be gone within a day", "service", b.Service, "left", b.Text(), "earliest", b.Empty.Earliest, "expected", b.Empty.At)
 		}
 	}

@@ -725,6 +725,44 @@ func TestKnownAtOnce(t *testing.T) {
 	}
 }
 
+// What was told once is not told again while the forecast swings about a day.
+func TestWarnedOnce(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	falling := func(hours int) *forecast.Forecast {
+		earliest := now.Add(time.Duration(hours) * time.Hour)
+		return &forecast.Forecast{Outlook: forecast.OutlookFalling, Earliest: earliest}
+	}
+	unknown := &forecast.Forecast{Outlook: forecast.OutlookUnknown}
+	steps := []struct {
+		empty *forecast.Forecast
+		want  bool
+	}{
+		{unknown, false},
+		{falling(25), false},
+		{falling(23), true},
+		{falling(25), true}, // It swings,
+		{unknown, true},     // or a top-up is too young to tell.
+		{falling(47), true},
+		{&forecast.Forecast{Outlook: forecast.OutlookReached}, true},
+		{falling(49), false},
+		{falling(47), false},
+		{falling(23), true},
+		{&forecast.Forecast{Outlook: forecast.OutlookIdle}, false},
+		{falling(1), true},
+		{nil, false},
+	}
+	var old *readings.Bucket
+	for i, step := range steps {
+		b := &readings.Bucket{Empty: step.empty}
+		b.Warned = warned(old, b, now)
+		if b.Warned != step.want {
+			t.Errorf("step %d: %v", i, b.Warned)
+		}
+		old = b
+	}
+}
+
 // A balance that falls steadily is warned of once, a day before it is gone.
 func TestSteadyFall(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,7 @@ type bucket struct {
 	Min            *string     `json:"min,omitempty"`
 	Empty          *prediction `json:"empty,omitempty"`
 	Low            *prediction `json:"low,omitempty"`
+	Warned         bool        `json:"warned,omitempty"`
 }
 
 // prediction is a forecast in a bucket.
@@ -52,6 +53,7 @@ func EncodeBuckets(buckets []readings.Bucket) (string, error) {
 			Currency: b.Currency, CurrencySource: string(b.CurrencySource),
 			CreditLimit: NullDecimal(b.CreditLimit), Available: NullDecimal(b.Available), Pending: NullDecimal(b.Pending),
 			Min: NullDecimal(b.Min), Empty: newPrediction(b.Empty), Low: newPrediction(b.Low),
+			Warned: b.Warned,
 		}
 	}
 	text, err := json.Marshal(list)
@@ -79,6 +81,7 @@ func DecodeBuckets(text string) ([]readings.Bucket, error) {
 func (b *bucket) decode(into *readings.Bucket) error {
 	into.Service, into.Unit = b.Service, provider.Unit(b.Unit)
 	into.Currency, into.CurrencySource = b.Currency, provider.CurrencySource(b.CurrencySource)
+	into.Warned = b.Warned
 	var errs [7]error
 	into.Amount, errs[0] = ParseDecimal(b.Amount)
 	into.CreditLimit, errs[1] = ParseNullDecimal(b.CreditLimit)

@@ -19,7 +19,7 @@ const stored = `[{"service":"sms","unit":"money","amount":"-18.3830","currency":
 	`"credit_limit":"100.00","available":"81.617","pending":"0","min":"-5",` +
 	`"empty":{"outlook":"falling","spend_per_hour":"4.16667","recent_per_hour":"1E29","burst":true,` +
 	`"at":"2026-01-02T03:04:05.678901Z","earliest":"2026-01-02T03:04:05Z","latest":"2026-01-03T00:00:00Z"},` +
-	`"low":{"outlook":"unknown","reason":"there are no readings","spend_per_hour":"0","recent_per_hour":"0"}},` +
+	`"low":{"outlook":"unknown","reason":"there are no readings","spend_per_hour":"0","recent_per_hour":"0"},"warned":true},` +
 	`{"service":"voip","unit":"credits","amount":"7"}]`
 
 func buckets() []readings.Bucket {
@@ -40,7 +40,8 @@ func buckets() []readings.Bucket {
 				At:       time.Date(2026, 1, 2, 10, 4, 5, 678901000, hanoi),
 				Earliest: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Latest: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC),
 			},
-			Low: &forecast.Forecast{Outlook: forecast.OutlookUnknown, Reason: "there are no readings"},
+			Low:    &forecast.Forecast{Outlook: forecast.OutlookUnknown, Reason: "there are no readings"},
+			Warned: true,
 		},
 		{Bucket: provider.Bucket{Service: "voip", Unit: provider.Credits, Amount: *dec("7")}},
 	}

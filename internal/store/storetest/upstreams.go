@@ -194,7 +194,7 @@ func everyState() []readings.State {
 			Service: "sms", Unit: provider.Money, Amount: dec("-18.3830"), Currency: "VND", CurrencySource: provider.FromDocumentation,
 			CreditLimit: decOf("100.00"), Available: decOf("81.617"), Pending: decOf("0"),
 		},
-		Min: decOf("-5"), Empty: falling, Low: idle,
+		Min: decOf("-5"), Empty: falling, Low: idle, Warned: true,
 	}
 	bare := readings.Bucket{Bucket: provider.Bucket{Service: "voip", Unit: provider.Credits, Amount: dec("7")}, Empty: unknown}
 	base := readings.State{

@@ -120,7 +120,7 @@ func (d *desk) count() int {
 // config is a file with one upstream, and more members of it.
 func (d *desk) config(members string) *Config {
 	d.Helper()
-	text := fmt.Sprintf("upstreams:\n- name: a\n  provider: antgst\n  timeout: 300ms\n  base_url: %s\n%s", d.url, members)
+	text := fmt.Sprintf("upstreams:\n- name: a\n  provider: antgst\n  timeout: 5s\n  base_url: %s\n%s", d.url, members)
 	config, err := load(d.T, text, func(string) (string, bool) { return watchSecret, true })
 	if err != nil {
 		d.Fatal(err)

@@ -42,10 +42,11 @@ demo: build ## Build, and serve a throwaway ledger
 # Many tests start the real binary, of which go test does not know that it has
 # changed: it would show results of before. The race detector leaves SQLite's own
 # code alone, which is C in Go's clothes: to watch its memory takes half of the
-# time of all tests, and what it tells of it would be nothing about Saldo.
+# time of all tests, and what it tells of it would be nothing about Saldo. What
+# takes longest begins first.
 .PHONY: test
 test: needs ## Run every test, with the race detector
-	CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -count=1 -timeout $(TEST_TIMEOUT) ./...
+	CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -count=1 -timeout $(TEST_TIMEOUT) ./test/acceptance ./...
 
 .PHONY: short
 short: ## Run the quick tests, without the race detector

@@ -52,7 +52,7 @@ func TestQueueCountsPostings(t *testing.T) {
 	_, err := e.PostBatch(ctx, topUps("too-many-", 8), false)
 	wantCode(t, err, ledger.Overloaded)
 	check(t, "what waits", e.QueueDepth(), 0)
-	var first, fits, late, last batched
+	var first, fits, late, last, two batched
 	var single, more outcome
 	storetest.Queue(e, gate,
 		batching(e, &first, true, topUps("first-", 2)...), // which the committer has, and which does not count any more
@@ -61,11 +61,13 @@ func TestQueueCountsPostings(t *testing.T) {
 		posting(e, topUp("single", 1, 1), &single),
 		func() { check(t, "what waits", e.QueueDepth(), 5) },
 		batching(e, &last, false, topUps("last-", 2)...),
+		batching(e, &two, false, topUps("two-", 2)...),
 		posting(e, topUp("more", 1, 1), &more),
 	)
 	check(t, "batches", [][]ledger.Code{first.codes(), fits.codes(), last.codes()}, [][]ledger.Code{{"", ""}, {"", "", "", ""}, {"", ""}})
 	noError(t, single.err)
 	wantCode(t, late.err, ledger.Overloaded)
+	wantCode(t, two.err, ledger.Overloaded)
 	noError(t, more.err)
 	check(t, "results of a batch that was refused", late.results, nil)
 	check(t, "what waits in the end", e.QueueDepth(), 0)

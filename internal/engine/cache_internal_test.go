@@ -45,6 +45,24 @@ func TestCacheKeepsNoErrors(t *testing.T) {
 	}
 }
 
+// What was put while a read was under way, and then forgotten, is newer than what
+// the read gives, which is therefore not kept.
+func TestCacheForgetsNoChange(t *testing.T) {
+	t.Parallel()
+	c := newCache[int, string](64, func(key int) uint8 { return uint8(key) })
+	_, err := c.load(1, func() (string, error) {
+		c.put(1, "new")
+		c.clear()
+		return "old", nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := c.get(1); ok {
+		t.Errorf("the cache has %q", got)
+	}
+}
+
 // Without a cache, as where other processes write, everything is read each time.
 func TestNoCache(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ var (
 	upstreamAge = upstreamDesc("reading_age_seconds",
 		"Time since the upstream last told its balance.")
 	upstreamBalance = upstreamDesc("balance",
-		"What was left when the upstream last told, rounded to a float. The exact amount is in /v1/upstreams.", "service", "currency")
+		"What was left when the upstream last told, rounded to a float; absent for an account that is paid later or without limit. The exact amount is in /v1/upstreams.", "service", "currency")
 	upstreamBelow = upstreamDesc("below_min",
 		"Whether less can be spent than the minimum that is configured.", "service", "currency")
 	upstreamEmpty = upstreamDesc("empty_in_seconds",
@@ -113,7 +113,9 @@ func (t *teller) buckets(good *readings.Balance, now time.Time) {
 			continue
 		}
 		told[labels] = true
-		t.gauge(upstreamBalance, b.Amount.InexactFloat64(), labels[:]...)
+		if good.Billing.RunsOut() { // Elsewhere the amount means nothing, and 0 would look like an empty wallet.
+			t.gauge(upstreamBalance, b.Amount.InexactFloat64(), labels[:]...)
+		}
 		if b.Min != nil {
 			t.gauge(upstreamBelow, truth(b.BelowMin()), labels[:]...)
 		}

@@ -87,7 +87,6 @@ func TestUpstreamMetrics(t *testing.T) {
 	told(t, `
 saldo_upstream_balance{currency="CNY",provider="http",service="sms",upstream="falling"} 1234.5678
 saldo_upstream_balance{currency="CNY",provider="http",service="voip",upstream="falling"} 0.1
-saldo_upstream_balance{currency="USD",provider="http",service="main",upstream="postpaid"} 0
 saldo_upstream_balance{currency="credits",provider="http",service="sms",upstream="messages"} 36693
 saldo_upstream_below_min{currency="CNY",provider="http",service="sms",upstream="falling"} 1
 saldo_upstream_below_min{currency="CNY",provider="http",service="voip",upstream="falling"} 0

@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Tests{M: m}) }
 
 var (
-	runTime = flag.Duration("time", 30*time.Second, "how long to simulate; a tenth of it with -short")
+	runTime = flag.Duration("time", time.Minute, "how long to simulate; a tenth of it with -short")
 	seed    = flag.Uint64("seed", 0, "repeats the choices of a run, as SALDO_SIM_SEED does; 0 for new ones")
 	on      = flag.String("store", "", "sqlite, or postgres with several nodes; both have half of the time where it is empty")
 )

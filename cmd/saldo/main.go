@@ -69,6 +69,9 @@ func run(ctx context.Context, streams cli.Streams, args []string) (status int) {
 	if exited >= 0 { // --help has printed what was asked for
 		return exited
 	}
+	if err != nil && forNagios(args) {
+		return cli.Report(streams, nagiosUnusable(streams, err))
+	}
 	if err != nil {
 		return cli.Usage(streams, err)
 	}

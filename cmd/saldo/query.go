@@ -133,7 +133,9 @@ func (c *queryCommand) single(streams cli.Streams) (*upstream.Upstream, error) {
 	if p.Described {
 		return nil, app.Hint(fmt.Errorf("%s is a provider that has to be described", p.Name), "describe it in a file, and ask it with: saldo query --config FILE")
 	}
-	u := &upstream.Upstream{Name: p.Name, Provider: p, BaseURL: c.BaseURL, PlainHTTP: c.PlainHTTP, Timeout: c.Timeout}
+	u := &upstream.Upstream{
+		Name: p.Name, Provider: p, BaseURL: c.BaseURL, PlainHTTP: c.PlainHTTP, Timeout: c.Timeout, Pace: p.Limit.Interval(),
+	}
 	if c.Min != "" {
 		if u.Min, err = upstream.ParseMinimum(c.Min); err != nil {
 			return nil, fmt.Errorf("--min: %w", err)

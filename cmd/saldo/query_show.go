@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -135,6 +137,12 @@ func showNagios(streams cli.Streams, answers []upstream.Answer) error {
 		if sentence := a.Sentence(); sentence != "" {
 			sentences = append(sentences, sentence)
 		}
+		// An account that is paid later, or without limit, may well tell 0: as a
+		// balance or in a graph that would be an empty wallet.
+		if a.Billing == "postpaid" || a.Billing == "unlimited" {
+			balances = append(balances, a.Name+" "+string(a.Billing))
+			continue
+		}
 		for j := range a.Buckets {
 			b := &a.Buckets[j]
 			balances = append(balances, fmt.Sprintf("%s %s %s", a.Name, b.Service, b.Text()))
@@ -156,6 +164,24 @@ func performance(name string, b *upstream.Left) string {
 	}
 	label := strings.TrimSpace(strings.Join([]string{name, b.Service, b.Currency}, " "))
 	return fmt.Sprintf("'%s'=%s;;%s", strings.NewReplacer("'", "", "=", "", "|", "").Replace(label), b.Spendable(), least)
+}
+
+// outputFlag finds what --output says among arguments that stand on lines of
+// their own.
+var outputFlag = regexp.MustCompile(`(?m)^(?:-o[\n=]?|--output[\n=])(.*)$`)
+
+// forNagios tells whether a command line that could not be parsed is one of
+// "saldo query" whose output Nagios reads. The parser stops at the first fault,
+// so it may not have come to --output.
+func forNagios(args []string) bool {
+	if args[0] != "query" {
+		return false
+	}
+	output := os.Getenv("SALDO_OUTPUT")
+	for _, found := range outputFlag.FindAllStringSubmatch(strings.Join(args, "\n"), -1) {
+		output = found[1]
+	}
+	return output == "nagios"
 }
 
 // nagiosUnusable says that nothing could be asked, where Nagios looks for it.

@@ -183,7 +183,7 @@ func TestGolden(t *testing.T) {
 		{"statement-limit", "GET /v1/accounts/1042/wallets/sms/statement", statement, []string{"statement", "1042", "sms", "--limit", "1"}, ""},
 		{"trial-balance", "GET /v1/reports/trial-balance", trial, []string{"report", "trial-balance"}, ""},
 		{"usage", "GET /v1/reports/usage", usage, []string{"report", "usage", "--group", "day", "--from", "2026-11-01", "--to", "2026-11-03"}, ""},
-		{"upstream-list", "GET /v1/upstreams", `{"items":[` + goodUpstream + `,` + failingUpstream + `,` + newUpstream + `]}`, []string{"upstream", "list"}, ""},
+		{"upstream-list", "GET /v1/upstreams", `{"items":[` + goodUpstream + `,` + failingUpstream + `,` + newUpstream + `,` + postpaidUpstream + `,` + unlimitedUpstream + `]}`, []string{"upstream", "list"}, ""},
 		{"upstream-list-empty", "GET /v1/upstreams", `{"items":[]}`, []string{"upstream", "list"}, ""},
 		{"upstream-show", "GET /v1/upstreams/antgst-sms", goodUpstream, []string{"upstream", "show", "antgst-sms"}, ""},
 		{"upstream-show-failing", "GET /v1/upstreams/esms", failingUpstream, []string{"upstream", "show", "esms"}, ""},

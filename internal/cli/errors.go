@@ -50,7 +50,9 @@ func Report(streams Streams, err error) int {
 	// A failed write has no better place to be reported.
 	_, _ = fmt.Fprintf(streams.Err, "saldo: %s\n", clean(failure.Message))
 	for _, hint := range failure.Hints {
-		_, _ = fmt.Fprintf(streams.Err, "hint: %s\n", clean(hint))
+		if hint != "" { // An error that can bring advice need not have any.
+			_, _ = fmt.Fprintf(streams.Err, "hint: %s\n", clean(hint))
+		}
 	}
 	return failure.Status
 }

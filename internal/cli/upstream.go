@@ -31,7 +31,8 @@ type upstreamList struct {
 func (*upstreamList) Help() string {
 	return `Shows what the server last read at each provider that it asks (saldo serve --upstreams), with the
 age of the reading. EMPTY IN is by what is usually spent, or by what is spent now where that is much
-more. "saldo query" asks the providers themselves, without a server.
+more. An account that is paid later, or without limit, has that word for a BALANCE; "saldo upstream
+show" has its amounts. "saldo query" asks the providers themselves, without a server.
 
 Examples:
   saldo upstream list
@@ -61,15 +62,33 @@ func (p *printer) upstreams(upstreams []api.Upstream) {
 	for i := range upstreams {
 		u := &upstreams[i]
 		if u.Balance == nil || len(u.Balance.Buckets) == 0 {
-			t.row(u.Name, u.Provider, statusWords(u, nil), ageOf(u), "", "", "", "", "")
+			t.row(u.Name, u.Provider, listStatus(u, nil), ageOf(u), "", amountOf(u, ""), "", "", "")
 			continue
 		}
 		for j := range u.Balance.Buckets {
 			b := &u.Balance.Buckets[j]
-			t.row(u.Name, u.Provider, statusWords(u, b), ageOf(u), b.Service, b.Amount, unitWord(b.Unit, b.Currency), told(b.Min), emptyIn(b.Empty))
+			t.row(u.Name, u.Provider, listStatus(u, b), ageOf(u), b.Service, amountOf(u, b.Amount), unitWord(b.Unit, b.Currency), told(b.Min), emptyIn(b.Empty))
 		}
 	}
 	t.flush()
+}
+
+// listStatus is what a list has for a status: that of an upstream which nobody
+// asks any more is old, and would look as if it were watched.
+func listStatus(u *api.Upstream, b *api.UpstreamBucket) string {
+	if !u.Watched {
+		return "not watched"
+	}
+	return statusWords(u, b)
+}
+
+// amountOf is an amount, or how the account is paid where amounts do not run out:
+// zero would be an empty wallet.
+func amountOf(u *api.Upstream, amount string) string {
+	if b := u.Balance; b != nil && (b.Billing == api.UpstreamBillingPostpaid || b.Billing == api.UpstreamBillingUnlimited) {
+		return string(b.Billing)
+	}
+	return amount
 }
 
 // statusWords is the status for people. That there is too little goes before that

@@ -25,6 +25,14 @@ const (
 			"spend_per_hour":"0","recent_per_hour":"0","burst":false,"at":null,"earliest":null,"latest":null,"in_seconds":null},"low":null}]}}`
 	newUpstream = `{"name":"new","provider":"twilio","watched":true,"status":"pending","code":"","message":"","failures":0,"asked_at":null,
 		"due_at":"2026-11-01T08:31:00.000000Z","interval_seconds":0,"balance":null}`
+	postpaidUpstream = `{"name":"later","provider":"messagebird","watched":true,"status":"ok","code":"","message":"","failures":0,
+		"asked_at":"2026-11-01T08:30:00.000000Z","due_at":"2026-11-01T08:31:00.000000Z","interval_seconds":60,
+		"balance":{"at":"2026-11-01T08:30:00.000000Z","age_seconds":12,"account":"","billing":"postpaid","buckets":[
+			{"service":"main","unit":"money","currency":"EUR","currency_source":"reply","amount":"0","credit_limit":null,
+			"available":null,"pending":null,"spendable":"0","min":null,"below_min":false,"empty":null,"low":null}]}}`
+	unlimitedUpstream = `{"name":"endless","provider":"http","watched":true,"status":"unreachable","code":"","message":"","failures":1,
+		"asked_at":"2026-11-01T08:30:00.000000Z","due_at":"2026-11-01T08:31:00.000000Z","interval_seconds":60,
+		"balance":{"at":"2026-11-01T08:30:00.000000Z","age_seconds":12,"account":"","billing":"unlimited","buckets":[]}}`
 	readingsPage = `{"from":"2026-11-01T00:00:00.000000Z","to":"2026-11-02T00:00:00.000000Z","items":[
 		{"at":"2026-11-01T08:59:30.000000Z","service":"sms","unit":"money","currency":"CNY","amount":"80.5","credit_limit":null,"available":null,"pending":null,"spendable":"80.5","rise":false},
 		{"at":"2026-11-01T09:59:30.000000Z","service":"sms","unit":"money","currency":"CNY","amount":"180","credit_limit":"5","available":"184","pending":"1","spendable":"184","rise":true}]}`

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -42,7 +43,9 @@ type Upstream struct {
 	// Pace is at least so long between two questions, by the provider's limit: longer
 	// than the limit itself where other upstreams ask the same account.
 	Pace time.Duration
-	Min  Minimum
+	Min  Amounts
+	// CreditLimit is what the provider lets one owe, where it does not tell that itself.
+	CreditLimit Amounts
 
 	Credentials Credentials
 	HTTP        *generic.Settings // of the provider http, nil for all others
@@ -50,9 +53,38 @@ type Upstream struct {
 
 // Connect makes the client. It sends nothing yet.
 func (u *Upstream) Connect() (Client, error) {
-	return u.Provider.connect(provider.Options{
+	client, err := u.Provider.connect(provider.Options{
 		BaseURL: u.BaseURL, PlainHTTP: u.PlainHTTP, Timeout: u.Timeout, Pace: u.Pace,
 	}, u)
+	if err != nil {
+		return nil, err
+	}
+	return &completed{client, u.CreditLimit}, nil
+}
+
+// completed is a Client whose balances have what the operator knows and the provider
+// does not tell.
+type completed struct {
+	Client
+
+	limit Amounts
+}
+
+// Balance asks the provider.
+func (c *completed) Balance(ctx context.Context) (*provider.Balance, error) {
+	balance, err := c.Client.Balance(ctx)
+	if err == nil {
+		err = c.limit.check(balance)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range balance.Buckets {
+		if b := &balance.Buckets[i]; b.CreditLimit == nil {
+			b.CreditLimit = c.limit.For(b)
+		}
+	}
+	return balance, nil
 }
 
 // Config is a configuration file with everything that it refers to.
@@ -87,7 +119,7 @@ func (c *Config) Select(names []string) ([]*Upstream, error) {
 func Load(path string, lookup Lookup) (*Config, error) {
 	content, public, err := readBounded(path, maxFile)
 	if err != nil {
-		return nil, err
+		return nil, hint(err, "this must be the file of the upstreams, and the user that Saldo runs as must be able to read it")
 	}
 	l := &loader{path: path, lookup: lookup, keep: DefaultKeep}
 	if err := l.load([]byte(content)); err != nil {
@@ -199,28 +231,15 @@ func nameOf(node ast.Node) string {
 
 // upstream reads one of the list.
 func (l *loader) upstream(node ast.Node, u *Upstream) error {
-	found, err := fields(node, false, "name", "provider", "base_url", "plain_http", "timeout", "interval", "min", "credentials", "http")
+	found, err := fields(node, false, "name", "provider", "base_url", "plain_http", "timeout", "interval", "min", "credit_limit", "credentials", "http")
 	if err != nil {
 		return err
 	}
 	if err := l.identity(node, found, u); err != nil {
 		return err
 	}
-	for _, member := range []struct {
-		name string
-		read func(ast.Node) error
-	}{
-		{"base_url", func(n ast.Node) (err error) { u.BaseURL, err = scalar(n); return err }},
-		{"plain_http", func(n ast.Node) (err error) { u.PlainHTTP, err = boolean(n); return err }},
-		{"timeout", func(n ast.Node) (err error) { u.Timeout, err = duration(n, minTimeout, maxTimeout); return err }},
-		{"interval", func(n ast.Node) (err error) { u.Interval, err = duration(n, minInterval, maxInterval); return err }},
-		{"min", func(n ast.Node) (err error) { u.Min, err = minimum(n); return err }},
-	} {
-		if value, ok := found[member.name]; ok {
-			if err := member.read(value); err != nil {
-				return in(member.name, err)
-			}
-		}
+	if err := u.settings(found); err != nil {
+		return err
 	}
 	if err := u.times(found, node); err != nil {
 		return err
@@ -231,16 +250,50 @@ func (l *loader) upstream(node ast.Node, u *Upstream) error {
 	if u.HTTP, err = description(u.Provider, node, found["http"]); err != nil {
 		return err
 	}
+	if u.HTTP != nil {
+		if err := l.conceal(u); err != nil {
+			return at(found["http"], "", in("http", err))
+		}
+	}
 	client, err := u.Connect()
 	switch {
 	case err == nil:
 		client.Close()
 		return nil
+	case errors.Is(err, provider.ErrBaseURL) && found["base_url"] != nil:
+		return refuse(found["base_url"], "write https://HOST, or leave it out; http:// to another machine takes plain_http: true", "%v", err)
 	case u.HTTP != nil:
 		return at(found["http"], "", in("http", err))
 	default:
 		return err
 	}
+}
+
+// settings reads the members that are on their own.
+func (u *Upstream) settings(found map[string]ast.Node) error {
+	for _, member := range []struct {
+		name string
+		read func(ast.Node) error
+	}{
+		{"base_url", func(n ast.Node) (err error) { u.BaseURL, err = scalar(n); return err }},
+		{"plain_http", func(n ast.Node) (err error) { u.PlainHTTP, err = boolean(n); return err }},
+		{"timeout", func(n ast.Node) (err error) { u.Timeout, err = duration(n, minTimeout, maxTimeout); return err }},
+		{"interval", func(n ast.Node) (err error) { u.Interval, err = duration(n, minInterval, maxInterval); return err }},
+		{"min", func(n ast.Node) (err error) { u.Min, err = amounts(n, "min", anyAmount); return err }},
+		{"credit_limit", func(n ast.Node) (err error) { u.CreditLimit, err = amounts(n, "credit_limit", limitAmount); return err }},
+	} {
+		value, ok := found[member.name]
+		if !ok {
+			continue
+		}
+		if text, err := scalar(value); err == nil && strings.Contains(text, "${") {
+			return refuse(value, "write the value itself: ${NAME} is for credentials alone", "%s: a variable cannot stand here", member.name)
+		}
+		if err := member.read(value); err != nil {
+			return in(member.name, err)
+		}
+	}
+	return nil
 }
 
 // in says in which member something is wrong.
@@ -361,7 +414,8 @@ func (l *loader) fileCredential(member string, node ast.Node) (Secret, error) {
 	}
 	secret, warning, err := readSecret(beside(l.path, path))
 	if err != nil {
-		return Secret{}, refuse(value, "", "credentials: %s: %v", member, err)
+		return Secret{}, refuse(value, "a path is relative to the configuration file, ${NAME} is not replaced in it, and the file has the credential alone, for Saldo's user to read",
+			"credentials: %s: %v", member, err)
 	}
 	if warning != "" && !slices.Contains(l.warnings, warning) {
 		l.warnings = append(l.warnings, warning)

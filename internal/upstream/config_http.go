@@ -1,11 +1,14 @@
 package upstream
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -96,4 +99,98 @@ func integer(node ast.Node) (int, error) {
 		return 0, refuse(node, "", "this must be a whole number")
 	}
 	return number, nil
+}
+
+// secretWords are in the names of headers and parameters whose values are secrets.
+var secretWords = regexp.MustCompile(`(?i)key|token|secret|password|auth`)
+
+// minLiteral is how long a text is, in bytes, to be taken for a secret and not for a
+// choice, as in auth=1: to hide each 1 would spoil what a provider says.
+const minLiteral = 4
+
+// conceal makes credentials of the secrets that stand in a description itself, and
+// puts placeholders in their places. So whatever keeps credentials to itself keeps
+// these too.
+func (l *loader) conceal(u *Upstream) error {
+	s := u.HTTP
+	var err error
+	if s.BasicAuth, err = l.concealBasic(u, s.BasicAuth); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		value, scheme := s.Headers[name], ""
+		if strings.EqualFold(name, "Authorization") {
+			if before, _, ok := strings.Cut(value, " "); ok {
+				scheme = before + " "
+			}
+		} else if !secretWords.MatchString(name) {
+			continue
+		}
+		value, err = l.literal(u, "headers: "+name, strings.TrimPrefix(value, scheme))
+		if err != nil {
+			return err
+		}
+		s.Headers[name] = scheme + value
+	}
+	s.URL, err = l.concealQuery(u, s.URL)
+	return err
+}
+
+// concealBasic hides the password, or the key that stands before the colon with
+// nothing behind it, or just an x.
+func (l *loader) concealBasic(u *Upstream, text string) (string, error) {
+	user, password, ok := strings.Cut(text, ":")
+	if !ok {
+		return text, nil // It is refused when the request is made.
+	}
+	part := &password
+	if len(password) < minLiteral {
+		part = &user
+	}
+	var err error
+	*part, err = l.literal(u, "basic_auth", *part)
+	return user + ":" + password, err
+}
+
+// concealQuery hides those parameters of a URL whose names say that they are secret.
+func (l *loader) concealQuery(u *Upstream, text string) (string, error) {
+	address, query, ok := strings.Cut(text, "?")
+	if !ok {
+		return text, nil
+	}
+	parameters := strings.Split(query, "&")
+	for i, parameter := range parameters {
+		name, escaped, _ := strings.Cut(parameter, "=")
+		value, err := url.QueryUnescape(escaped)
+		if err != nil || !secretWords.MatchString(name) {
+			continue // What is badly escaped is refused when the request is made.
+		}
+		concealed, err := l.literal(u, "url: a parameter", value)
+		if err != nil {
+			return "", err
+		}
+		if concealed != value {
+			parameters[i] = name + "=" + concealed
+		}
+	}
+	return address + "?" + strings.Join(parameters, "&"), nil
+}
+
+// literal makes a credential of a text, and gives the placeholder for it. A text that
+// is no secret, or has a placeholder itself, stays as it is.
+func (l *loader) literal(u *Upstream, member, text string) (string, error) {
+	if len(text) < minLiteral || strings.Contains(text, "${") {
+		return text, nil
+	}
+	secret, err := newSecret(text)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", member, err)
+	}
+	name := "literal"
+	for slices.Contains(u.HTTP.Secrets(), name) || u.Credentials[name].text != nil {
+		name += "_"
+	}
+	u.Credentials[name] = secret
+	l.literals = true
+	return "${" + name + "}", nil
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -37,8 +38,10 @@ func (e *ConfigError) Error() string {
 	return text
 }
 
-// Hint is what to do about it.
-func (e *ConfigError) Hint() string { return e.Advice }
+// Hint is what to do about it, where nothing better is known to read about the file.
+func (e *ConfigError) Hint() string {
+	return cmp.Or(e.Advice, "docs/query.md#configuration says what stands in this file")
+}
 
 // refuse makes a ConfigError for a node.
 func refuse(node ast.Node, advice, format string, args ...any) *ConfigError {
@@ -54,12 +57,7 @@ func parseYAML(content []byte) (ast.Node, error) {
 	}
 	file, err := parser.ParseBytes(content, 0)
 	if err != nil {
-		failure := &ConfigError{Message: "this is not YAML", Advice: "look at the indentation, at quotes that are not closed, and at ${NAME} between braces, which needs quotes there"}
-		var syntax yaml.Error
-		if errors.As(err, &syntax) && syntax.GetToken() != nil {
-			failure.Line = syntax.GetToken().Position.Line
-		}
-		return nil, failure
+		return nil, notYAML(err)
 	}
 	var root ast.Node
 	for _, document := range file.Docs {
@@ -74,6 +72,26 @@ func parseYAML(content []byte) (ast.Node, error) {
 	return root, nil
 }
 
+// twice is how the parser says that a name stands in a mapping again.
+var twice = regexp.MustCompile(`already defined at \[(\d+):\d+\]$`)
+
+// notYAML says where the parser failed, without its words: they repeat the text.
+func notYAML(err error) error {
+	failure := &ConfigError{Message: "this is not YAML", Advice: "look at the indentation, at quotes that are not closed, and at ${NAME} between braces, which needs quotes there"}
+	var syntax yaml.Error
+	if errors.As(err, &syntax) && syntax.GetToken() != nil {
+		failure.Line = syntax.GetToken().Position.Line
+		if match := twice.FindStringSubmatch(syntax.GetMessage()); match != nil {
+			failure.Message, failure.Advice = "this member is there twice, for the first time on line "+match[1], "leave one of them out"
+		}
+	}
+	return failure
+}
+
+// nameLike is what a misspelt member looks like. In anything else, such as a line
+// without its colon, there may be a credential.
+var nameLike = regexp.MustCompile(`^[A-Za-z_]{1,40}$`)
+
 // fields takes a mapping apart. secret keeps the names out of errors too, where
 // a credential might stand in the place of one.
 func fields(node ast.Node, secret bool, known ...string) (map[string]ast.Node, error) {
@@ -86,10 +104,10 @@ func fields(node ast.Node, secret bool, known ...string) (map[string]ast.Node, e
 	for _, pair := range pairs {
 		name, ok := pair.Key.(*ast.StringNode)
 		switch {
-		case !ok || secret && !slices.Contains(known, name.Value):
+		case !ok || (secret || !nameLike.MatchString(name.Value)) && !slices.Contains(known, name.Value):
 			return nil, refuse(pair.Key, advice, "there is no such member")
 		case !slices.Contains(known, name.Value):
-			return nil, refuse(pair.Key, advice, "there is no member %.40q", name.Value)
+			return nil, refuse(pair.Key, advice, "there is no member %q", name.Value)
 		}
 		found[name.Value] = pair.Value
 	}

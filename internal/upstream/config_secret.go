@@ -76,7 +76,8 @@ func resolve(text string, lookup Lookup) (_ Secret, literal bool, err error) {
 	}
 	value, ok := lookup(match[1])
 	if !ok {
-		return Secret{}, false, fmt.Errorf("is in the variable %s, which is not set", match[1])
+		return Secret{}, false, hint(fmt.Errorf("is in the variable %s, which is not set", match[1]),
+			"set it for the process itself: systemd and cron do not pass on what a shell has")
 	}
 	secret, err := newSecret(value)
 	if err != nil {

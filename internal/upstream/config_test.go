@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -170,7 +172,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"two documents", one("") + "---\n" + one(""), "line 5: the file has more than one document", ""},
 		{"another member", one("") + "listen: :8080\n", `line 4: there is no member "listen"`, "the members here are upstreams"},
 		{"misspelt member", one("  tiemout: 5s\n"), `line 4: upstream a: there is no member "tiemout"`, "timeout"},
-		{"twice", one("  timeout: 5s\n  timeout: 6s\n"), "line 5: this is not YAML", ""},
+		{"twice", one("  timeout: 5s\n  timeout: 6s\n"), "line 5: this member is there twice, for the first time on line 4", "leave one of them out"},
+		{"credential twice", one("  credentials: {auth_secret: s3cr3t-a, auth_secret: s3cr3t-b}\n"), "line 4: this member is there twice, for the first time on line 4", "leave one"},
 		{"not YAML", "upstreams:\n- name: \"a\n", "this is not YAML", "indentation"},
 		{"scalar upstream", "upstreams:\n- antgst\n", "line 2: there must be members", "name, provider"},
 		{"no name", "upstreams:\n- provider: antgst\n", "line 2: an upstream has no name", "name: "},
@@ -197,18 +200,26 @@ func TestLoadRefuses(t *testing.T) {
 		{"min of nothing", one("  min: {}\n"), "min: there is no amount", "sms: 100"},
 		{"min of a sentence", one("  min: {all of it: 1}\n"), "min: this cannot be a name here", "sms/CNY"},
 		{"min for a list", one("  min: {sms: [1]}\n"), "min: there must be one text", ""},
-		{"base URL", one("  base_url: ftp://example.com\n"), "line 2: upstream a: the base URL cannot be used", ""},
-		{"plain HTTP", one("  base_url: http://sms.example.com\n"), "unencrypted to sms.example.com", ""},
+		{"base URL", one("  base_url: ftp://example.com\n"), "line 4: upstream a: the base URL cannot be used", "write https://HOST"},
+		{"variable as base URL", one("  base_url: \"${XURL}\"\n"), "line 4: upstream a: base_url: a variable cannot stand here", "${NAME} is for credentials alone"},
+		{"variable as time", one("  timeout: ${T}\n"), "line 4: upstream a: timeout: a variable cannot stand here", "${NAME} is for credentials alone"},
+		{"base URL of a description", described("      amount: .a\n") + "    base_url: ftp://example.com\n", "line 8: upstream a: the base URL cannot be used", "write https://HOST"},
+		{"plain HTTP", one("  base_url: http://sms.example.com\n"), "unencrypted to sms.example.com", "plain_http: true"},
+		{"credit limit", one("  credit_limit: much\n"), "line 4: upstream a: credit_limit: this is not an amount", "12.50"},
+		{"credit limit of nothing", one("  credit_limit: {}\n"), "credit_limit: there is no amount", "credit_limit: {sms: 100}"},
+		{"credit limit of a sentence", one("  credit_limit: {all of it: 1}\n"), "credit_limit: this cannot be a name here", "sms/CNY"},
+		{"negative credit limit", one("  credit_limit: -100\n"), "line 4: upstream a: credit_limit: this must not be negative", "write 100 where"},
+		{"one negative credit limit", one("  credit_limit:\n    sms: 5\n    voip: -0.01\n"), "line 6: upstream a: credit_limit: this must not be negative", ""},
 		{"another credential", one("  credentials:\n    auth_secret: x\n    s3cr3t: y\n"), "line 6: upstream a: credentials: there is no such member", "auth_secret"},
 		{"scalar credentials", one("  credentials: s3cr3t\n"), "line 4: upstream a: credentials: there must be members", "auth_secret"},
 		{"missing credential", one("  credentials: {}\n"), "upstream a: credentials: auth_secret is missing", ""},
 		{"empty credential", one("  credentials:\n    auth_secret: \"\"\n"), "line 5: upstream a: credentials: auth_secret is empty", ""},
 		{"no credential", one("  credentials:\n    auth_secret:\n"), "line 5: upstream a: credentials: auth_secret: there is no value", ""},
-		{"variable", one("  credentials:\n    auth_secret: ${NOWHERE}\n"), "line 5: upstream a: credentials: auth_secret is in the variable NOWHERE, which is not set", ""},
+		{"variable", one("  credentials:\n    auth_secret: ${NOWHERE}\n"), "line 5: upstream a: credentials: auth_secret is in the variable NOWHERE, which is not set", "set it for the process"},
 		{"empty variable", one("  credentials:\n    auth_secret: ${EMPTY}\n"), "auth_secret is in the variable EMPTY, which is empty", ""},
 		{"more than a variable", one("  credentials:\n    auth_secret: s3cr3t${NOWHERE}\n"), "line 5: upstream a: credentials: auth_secret is more than a reference", "{file: PATH}"},
 		{"control", one("  credentials:\n    auth_secret: \"s3cr3t\\n\"\n"), "auth_secret has characters that cannot be", ""},
-		{"no file", one("  credentials:\n    auth_secret: {file: nowhere}\n"), "line 5: upstream a: credentials: auth_secret: open ", ""},
+		{"no file", one("  credentials:\n    auth_secret: {file: nowhere}\n"), "line 5: upstream a: credentials: auth_secret: open ", "relative to the configuration file"},
 		{"empty reference", one("  credentials:\n    auth_secret: {}\n"), "auth_secret names no file", "{file: PATH}"},
 		{"another reference", one("  credentials:\n    auth_secret: {vault: s3cr3t}\n"), "credentials: auth_secret: there is no such member", "file"},
 		{"description", one("  http: {url: https://example.com/}\n"), "line 4: upstream a: http: antgst needs no description", "provider: http"},
@@ -228,7 +239,7 @@ func TestLoadRefuses(t *testing.T) {
 			if err == nil || config != nil {
 				t.Fatalf("it is taken: %v", config)
 			}
-			if text := err.Error(); !strings.Contains(text, "upstreams.yaml: "+tt.want) && !strings.Contains(text, tt.want) || !strings.Contains(hintOf(err), tt.hint) || strings.Contains(text+hintOf(err), "s3cr3t") {
+			if text := err.Error(); !strings.Contains(text, "upstreams.yaml: "+tt.want) && !strings.Contains(text, tt.want) || !strings.Contains(hintOf(err), tt.hint) || strings.Contains(text+hintOf(err), "s3cr3t") || hintOf(err) == "" {
 				t.Errorf("%v\nhint: %s", err, hintOf(err))
 			}
 		})
@@ -244,7 +255,7 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := load(t, strings.Repeat("#", maxFile+1), anything); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Error(err)
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "nowhere.yaml"), anything); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(filepath.Join(t.TempDir(), "nowhere.yaml"), anything); !errors.Is(err, os.ErrNotExist) || hintOf(err) == "" {
 		t.Error(err)
 	}
 }
@@ -263,7 +274,8 @@ func TestNothingSecretIsShown(t *testing.T) {
 	write(t, folder, "esms.key", "s3cr3t-in-a-file\n")
 	text := "upstreams:\n- name: ant\n  provider: antgst\n  credentials:\n    auth_secret: s3cr3t-literal\n" +
 		"- name: vn\n  provider: esms\n  min: {sms: 5}\n  credentials:\n    api_key: \"s3cr3t-quoted\"\n    secret_key: {file: esms.key}\n" +
-		"- name: ant-2\n  provider: antgst\n  timeout: 5s\n  credentials: {auth_secret: 's3cr3t-flow'}\n"
+		"- name: ant-2\n  provider: antgst\n  timeout: 5s\n  credentials: {auth_secret: 's3cr3t-flow'}\n" +
+		"- name: own\n  provider: http\n  http: {url: 'https://a.example/b?key=s3cr3t-url', basic_auth: 'u:s3cr3t-basic', headers: {X-Key: s3cr3t-header}, amount: .a}\n"
 	path := write(t, folder, "upstreams.yaml", text)
 	lookup := given(map[string]string{"S": "s3cr3t-in-a-variable"})
 	try := func(damaged string) {
@@ -336,6 +348,77 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// The secrets of a description may stand in the file itself: it is warned of like
+// any other, and what they are is hidden in what a provider says.
+func TestLiterals(t *testing.T) {
+	var question *http.Request
+	said := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		question = r
+		w.WriteHeader(http.StatusUnauthorized) // It is not asked again.
+		fmt.Fprintf(w, `{"error": %q}`, said)
+	}))
+	defer server.Close()
+	tests := []struct {
+		description string // beside amount and error
+		literal     bool
+		said, want  string // by the provider, and what is told of it
+	}{
+		{"basic_auth: 'user:s3cr3t pass'", true, "no s3cr3t pass or s3cr3t+pass for user", "no [hidden] or [hidden] for user"},
+		{"basic_auth: '${TOKEN}:s3cr3t'", true, "no s3cr3t", "no [hidden]"},
+		{"basic_auth: 'user:${TOKEN}'", false, "no user with token-value", "no user with [hidden]"},
+		{"basic_auth: 's3cr3t:'", true, "no s3cr3t", "no [hidden]"},
+		{"basic_auth: 's3cr3t:x'", true, "no s3cr3t exists", "no [hidden] exists"},
+		{"headers: {Authorization: Bearer s3cr3t}", true, "no Bearer s3cr3t", "no Bearer [hidden]"},
+		{"headers: {authorization: s3cr3t}", true, "no s3cr3t", "no [hidden]"},
+		{"headers: {Authorization: 'Bearer ${TOKEN}'}", false, "no token-value", "no [hidden]"},
+		{"headers: {X-API-Key: s3cr3t, My_Secret: another, X-Auth: '1'}", true, "1 s3cr3t and another", "1 [hidden] and [hidden]"},
+		{"headers: {Accept: text/plain}", false, "no text/plain", "no text/plain"},
+		{"url: '/balance?user=me&apiKey=s3cr%33t+key&TOKEN=another'", true, "no s3cr3t key, another or me", "no [hidden], [hidden] or me"},
+		{"url: '/balance?key=${TOKEN}&all=true&auth=1'", false, "no true 1 token-value", "no true 1 [hidden]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.description, func(t *testing.T) {
+			description := tt.description + "\n    amount: .amount\n    error: .error\n"
+			if !strings.HasPrefix(tt.description, "url") {
+				description = "url: /balance?user=me\n    " + description
+			}
+			text := "upstreams:\n- name: own\n  provider: http\n  base_url: " + server.URL + "\n"
+			if strings.Contains(tt.description, "${TOKEN}") {
+				text += "  credentials: {TOKEN: \"${TOKEN}\"}\n"
+			}
+			path := write(t, t.TempDir(), "upstreams.yaml", text+"  http:\n    "+description)
+			if err := os.Chmod(path, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			config, err := Load(path, given(map[string]string{"TOKEN": "token-value"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if warned := len(config.Warnings) == 1 && strings.HasPrefix(config.Warnings[0], path); warned != tt.literal {
+				t.Errorf("warnings: %v", config.Warnings)
+			}
+			said = tt.said
+			if got := Query(t.Context(), config.Upstreams, "")[0]; got.Message != tt.want {
+				t.Errorf("it says %q", got.Message)
+			}
+		})
+	}
+	// They are sent as they stand in the file.
+	text := "upstreams:\n- name: own\n  provider: http\n  base_url: " + server.URL + "\n  credentials: {literal: cr3dential}\n  http:\n" +
+		"    {url: '/b?key=a%26b+c%2B&x=1', basic_auth: 'me:pass:word', headers: {X-Key: 'k:ey \"', X-Other: '${literal}'}, amount: .amount}\n"
+	config, err := load(t, text, anything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Query(t.Context(), config.Upstreams, "")
+	user, password, _ := question.BasicAuth()
+	if query := question.URL.Query(); query.Get("key") != "a&b c+" || query.Get("x") != "1" || user != "me" || password != "pass:word" ||
+		question.Header.Get("X-Key") != "k:ey \"" || question.Header.Get("X-Other") != "cr3dential" {
+		t.Errorf("%s %v", question.URL, question.Header)
+	}
+}
+
 func TestReadCredentials(t *testing.T) {
 	folder := t.TempDir()
 	path := write(t, folder, "saldo.env", "# comment\n\nESMS_API_KEY=a=b \r\nexport ESMS_SECRET_KEY = \"quoted\"\nOTHER=\n")
@@ -374,7 +457,7 @@ func TestReadCredentials(t *testing.T) {
 // TestDocumentation loads the files that the documentation shows, with whatever
 // they refer to.
 func TestDocumentation(t *testing.T) {
-	for _, name := range []string{"query.md", "providers.md"} {
+	for _, name := range []string{"query.md", "providers.md", "upstreams.md"} {
 		page, err := os.ReadFile("../../docs/" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -124,7 +124,7 @@ func (u *Upstream) ask(ctx context.Context) (*provider.Balance, error) {
 }
 
 // fill takes a balance over. It fails where what should be judged is not there.
-func (a *Answer) fill(balance *provider.Balance, service string, least Minimum) error {
+func (a *Answer) fill(balance *provider.Balance, service string, least Amounts) error {
 	a.Account, a.Billing = balance.Account, Billing(balance.Billing)
 	for i := range balance.Buckets {
 		if b := &balance.Buckets[i]; service == "" || b.Service == service {
@@ -140,7 +140,7 @@ func (a *Answer) fill(balance *provider.Balance, service string, least Minimum) 
 }
 
 // judge holds a bucket against its minimum, where the amount means anything.
-func judge(b *provider.Bucket, least Minimum, runsOut bool) Left {
+func judge(b *provider.Bucket, least Amounts, runsOut bool) Left {
 	left := Left{
 		Service: b.Service, Amount: b.Amount, Unit: b.Unit, Currency: b.Currency, CurrencySource: b.CurrencySource,
 		CreditLimit: b.CreditLimit, Available: b.Available, Pending: b.Pending,

@@ -3,6 +3,10 @@ package upstream
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,15 +25,15 @@ func bucket(service, amount, currency string) provider.Bucket {
 }
 
 func TestJudgement(t *testing.T) {
-	all := func(text string) Minimum {
+	all := func(text string) Amounts {
 		m, err := ParseMinimum(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return m
 	}
-	each := func(pairs ...string) Minimum {
-		m := Minimum{each: map[string]decimal.Decimal{}}
+	each := func(pairs ...string) Amounts {
+		m := Amounts{each: map[string]decimal.Decimal{}}
 		for i := 0; i < len(pairs); i += 2 {
 			m.each[pairs[i]] = *dec(pairs[i+1])
 		}
@@ -44,7 +48,7 @@ func TestJudgement(t *testing.T) {
 		name     string
 		balance  provider.Balance
 		service  string
-		least    Minimum
+		least    Amounts
 		below    bool
 		sentence string
 		buckets  int
@@ -81,6 +85,42 @@ func TestJudgement(t *testing.T) {
 				t.Errorf("below %v, %q, %d buckets", a.BelowMin, a.Sentence(), len(a.Buckets))
 			}
 		})
+	}
+}
+
+// What the operator says of a credit line counts where the provider says nothing.
+func TestCreditLimit(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `[{"service": "sms", "amount": -18.383, "currency": "CNY"}, {"service": "voip", "amount": 0, "currency": "CNY"},
+			{"service": "told", "amount": -1, "credit_limit": 5}, {"service": "none", "amount": -1, "credit_limit": 0}]`)
+	}))
+	defer server.Close()
+	for member, want := range map[string]string{
+		"":                                 "sms -18.383, voip 0, told 4, none -1",
+		"credit_limit: 0":                  "sms -18.383, voip 0, told 4, none -1",
+		"credit_limit: 100":                "sms 81.617, voip 100, told 4, none -1",
+		"credit_limit: {sms: 20, voip: 1}": "sms 1.617, voip 1, told 4, none -1",
+		"credit_limit: {sms/CNY: 20, sms: 1, told: 9}": "sms 1.617, voip 0, told 4, none -1",
+		"credit_limit: {sms/USD: 20}":                  "malformed: the reply has no balance for sms/USD",
+		"credit_limit: {voice: 20}":                    "malformed: the reply has no balance for voice",
+	} {
+		text := "upstreams:\n- name: own\n  provider: http\n  http: {url: '" + server.URL + "/b', amount: '.[]'}\n  " + member + "\n"
+		config, err := load(t, text, anything)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := Query(t.Context(), config.Upstreams, "")[0]
+		var left []string
+		for i := range answer.Buckets {
+			left = append(left, answer.Buckets[i].Service+" "+answer.Buckets[i].Spendable().String())
+		}
+		got := strings.Join(left, ", ")
+		if answer.Failed() {
+			got = answer.failure().Error()
+		}
+		if got != want {
+			t.Errorf("%s: %s, not %s", member, got, want)
+		}
 	}
 }
 

@@ -258,8 +258,18 @@ func (w *watch) balance(answer *provider.Balance, before *readings.Balance, at t
 		added = append(added, readings.Reading{
 			Upstream: w.upstream.Name, Key: readings.KeyOf(&b.Bucket), At: at,
 			Amount: b.Amount, CreditLimit: b.CreditLimit, Available: b.Available, Pending: b.Pending,
-			Rise: old != nil && (b.Spendable().GreaterThan(old.Spendable()) || b.Amount.GreaterThan(old.Amount)),
+			Rise: old != nil && w.rises(old, &b),
 		})
 	}
 	return good, added
+}
+
+// rises tells whether more can be spent than before. That the operator has put a
+// credit limit into the configuration, or changed it, is no top-up.
+func (w *watch) rises(old, b *readings.Bucket) bool {
+	was := old.Bucket
+	if w.upstream.CreditLimit.For(&b.Bucket) != nil {
+		was.CreditLimit = b.CreditLimit
+	}
+	return b.Spendable().GreaterThan(was.Spendable()) || b.Amount.GreaterThan(was.Amount)
 }

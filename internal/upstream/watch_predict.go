@@ -36,7 +36,7 @@ func (w *watch) predict(ctx context.Context, before, good *readings.Balance) {
 	if fresh {
 		return
 	}
-	week, err := w.week(ctx, good.At)
+	week, err := w.week(ctx, good)
 	if err != nil {
 		w.complain(ctx, &w.weekBad, "read for the forecast", err)
 		return
@@ -77,12 +77,20 @@ func reached(least *decimal.Decimal, left decimal.Decimal) bool {
 	return least != nil && left.LessThanOrEqual(*least)
 }
 
-// week is what each bucket had left in the last seven days.
-func (w *watch) week(ctx context.Context, until time.Time) (map[readings.Key][]forecast.Reading, error) {
+// week is what each bucket had left in the seven days before a balance. It is what
+// would have been left with the credit limit of now: one that was put into the
+// configuration, or changed, is neither a top-up nor spending.
+func (w *watch) week(ctx context.Context, good *readings.Balance) (map[readings.Key][]forecast.Reading, error) {
 	week := make(map[readings.Key][]forecast.Reading)
-	query := readings.Query{Upstream: w.upstream.Name, From: until.Add(-window), To: until, Step: grain, Limit: historyPage}
+	limits := make(map[readings.Key]*decimal.Decimal, len(good.Buckets))
+	for i := range good.Buckets {
+		b := &good.Buckets[i].Bucket
+		limits[readings.KeyOf(b)] = b.CreditLimit
+	}
+	query := readings.Query{Upstream: w.upstream.Name, From: good.At.Add(-window), To: good.At, Step: grain, Limit: historyPage}
 	// A reply with hundreds of buckets has more than is looked at.
 	_, err := readings.Each(ctx, w.store, query, maxHistory, func(r *readings.Reading) {
+		r.CreditLimit = limits[r.Key]
 		week[r.Key] = append(week[r.Key], forecast.Reading{Time: r.At, Amount: r.Spendable()})
 	})
 	return week, err

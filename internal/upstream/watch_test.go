@@ -503,6 +503,83 @@ func TestForecastAndWarnings(t *testing.T) {
 	}
 }
 
+// A negative balance within a credit line is not empty, and that the line was put
+// into the configuration, changed or taken out is neither a top-up nor spending.
+func TestCreditLine(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.node(d.config("  interval: 10m\n"))
+	var state readings.State
+	spent := 0
+	spend := func(turns int) {
+		t.Helper()
+		for range turns {
+			d.balance(fmt.Sprintf("%d.383", -18-spent)) // six an hour
+			var due time.Time
+			state, due = d.turn(w, 1)
+			d.at(due)
+			spent++
+		}
+	}
+	hours := func() float64 {
+		empty := state.Good.Buckets[0].Empty
+		if empty.Outlook != forecast.OutlookFalling {
+			t.Errorf("%+v", empty)
+		}
+		return empty.At.Sub(state.Good.At).Hours()
+	}
+	spend(13)
+	if empty := state.Good.Buckets[0].Empty; empty.Outlook != forecast.OutlookReached {
+		t.Errorf("30 are owed, and nobody knows of a credit line: %+v", empty)
+	}
+	d.logged()
+	w = d.node(d.config("  interval: 10m\n  credit_limit: {sms: 630}\n  min: {sms: 10}\n"))
+	spend(1)
+	if left := hours(); left < 95 || left > 105 {
+		t.Errorf("with 599 to spend, it is gone in %.1f hours", left)
+	}
+	if b := state.Good.Buckets[0]; b.BelowMin() || b.Spendable().String() != "598.617" {
+		t.Errorf("%+v", b)
+	}
+	spend(3)
+	w = d.node(d.config("  interval: 10m\n  credit_limit: {sms: 500}\n"))
+	spend(3)
+	w = d.node(d.config("  interval: 10m\n  credit_limit: {sms: 337}\n"))
+	spend(1)
+	if empty := state.Good.Buckets[0].Empty; hours() < 47 || hours() > 53 || empty.Burst || empty.Earliest.Sub(state.Good.At).Hours() < 47 {
+		t.Errorf("with 299 to spend: %+v", empty)
+	}
+	if text := d.logged(); strings.Contains(text, "WARN") {
+		t.Error(text)
+	}
+	found, err := d.store.UpstreamReadings(t.Context(), readings.Query{Upstream: "a", To: d.clock(), Limit: 99})
+	if err != nil || len(found) != 42 {
+		t.Errorf("%d readings, %v", len(found), err)
+	}
+	for i := range found {
+		if found[i].Rise {
+			t.Errorf("a top-up that was none: %+v", found[i])
+		}
+	}
+	d.balance("5")
+	d.turn(w, 1)
+	found, err = d.store.UpstreamReadings(t.Context(), readings.Query{Upstream: "a", From: d.clock(), To: d.clock().Add(time.Hour), Limit: 9})
+	if err != nil || !found[0].Rise || found[0].CreditLimit.String() != "337" {
+		t.Errorf("a top-up: %+v, %v", found, err)
+	}
+}
+
+// A provider that has no such service leaves a credit line without effect.
+func TestCreditLineOfNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.node(d.config("  credit_limit: {voice: 5}\n"))
+	state, _ := d.turn(w, 1)
+	if state.Status != provider.Malformed || state.Message != "the reply has no balance for voice" {
+		t.Errorf("%+v", state)
+	}
+}
+
 // An account that is paid later has neither a minimum nor a forecast.
 func TestPostpaid(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -74,7 +73,7 @@ func (w *Watcher) Apply(config *Config) error {
 			for _, fresh := range begin {
 				fresh.client.Close()
 			}
-			return fmt.Errorf("%s: %w", u.Name, err)
+			return &ConfigError{Upstream: u.Name, Message: err.Error()}
 		}
 		fresh := &watch{Watcher: w, node: rand.Text(), upstream: u, client: client, early: true}
 		if state := known[u.Name]; state != nil && state.Provider == u.Provider.Name {

@@ -3,36 +3,43 @@ package provider
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/shopspring/decimal"
 )
 
-// Bounds on the text of an amount. A number such as 1E+999999999 is short, and
-// would be written out with a billion digits.
+// Bounds on the text of an amount. Some providers write the exact value of a
+// double, which takes up to 1077 characters. A number such as 1E+999999999 is
+// short, and would be written out with a billion digits.
 const (
-	maxDigits   = 64
+	maxText     = 1100
 	maxExponent = 40
 )
 
 // ErrNotAmount says that a text is no decimal number within the bounds.
-var ErrNotAmount = errors.New("not an amount")
+var ErrNotAmount = errors.New("an amount that cannot be read")
 
 // ParseAmount reads a decimal number exactly: "-18.383", "36693", "1.26743233E+15",
 // with spaces or a line break around it, which providers leave there.
 func ParseAmount(text string) (decimal.Decimal, error) {
 	text = strings.TrimSpace(text)
-	if text == "" || len(text) > maxDigits || strings.Trim(text, "+-.0123456789eE") != "" {
+	if text == "" || len(text) > maxText || strings.Trim(text, "+-.0123456789eE") != "" {
 		return decimal.Decimal{}, ErrNotAmount
 	}
+	if e := strings.IndexAny(text, "eE"); e >= 0 {
+		if exponent, err := strconv.Atoi(text[e+1:]); err != nil || max(exponent, -exponent) > maxExponent {
+			return decimal.Decimal{}, ErrNotAmount
+		}
+	}
 	amount, err := decimal.NewFromString(text)
-	if err != nil || amount.Exponent() > maxExponent || amount.Exponent() < -maxExponent {
+	if err != nil {
 		return decimal.Decimal{}, ErrNotAmount
 	}
 	return amount, nil
 }
 
-// Amount is an amount in JSON: a number or a string, of any count of digits. It
+// Amount is an amount in JSON: a number or a string, as ParseAmount reads it. It
 // never passes through a float. Absent and null leave it without a value.
 type Amount struct {
 	Value decimal.Decimal

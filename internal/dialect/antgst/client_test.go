@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"os"
@@ -12,9 +13,11 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
 
 	"github.com/saldo-ledger/saldo/internal/dialect/dialecttest"
+	"github.com/saldo-ledger/saldo/internal/dialect/internal/message"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/provider"
 )
@@ -33,6 +36,44 @@ func ask(t *testing.T, a *dialecttest.Answers) (balance *provider.Balance, err e
 		balance, err = client.Balance(t.Context())
 	})
 	return balance, err
+}
+
+// TestClient runs the suite of all clients.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	// The provider is made of what Saldo's own server reads and writes.
+	fake := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if got, code := decodeRequest(body); r.URL.Path != Path || code != CodeSuccess || got.Secret != clientSecret {
+			message.Send(w, CodeAuthSecret.HTTPStatus(), contentType, appendFailure(nil, CodeAuthSecret))
+			return
+		}
+		message.Send(w, http.StatusOK, contentType, appendBalance(nil, balance{-18_383_000, 0, "CNY"}))
+	})
+	bucket := provider.Bucket{Service: "sms", Unit: provider.Money, Amount: decimal.RequireFromString("-18.383"), Currency: "CNY", CurrencySource: provider.FromReply}
+	want := &provider.Balance{Buckets: []provider.Bucket{bucket, bucket}}
+	want.Buckets[1].Service, want.Buckets[1].Amount = "voip", decimal.Zero
+	dialecttest.Run(t, &dialecttest.Dialect{
+		DefaultBaseURL: DefaultBaseURL,
+		New: func(options provider.Options, secrets []string) (dialecttest.Client, error) {
+			return NewClient(options, secrets[0])
+		},
+		Secrets: []string{clientSecret},
+		Decode:  decodeReply,
+		Fake:    fake,
+		Balance: want,
+		Echo:    `{"msg":"%s","code":-22}`,
+		Replies: []dialecttest.Reply{
+			{File: "page-success.json", Want: want},
+			{File: "page-failure.json", HTTP: 400, Err: provider.Error{Status: provider.Unauthorized, Code: "-22", Message: "auth secret error!"}},
+			{File: "success.json", Want: want},
+			{File: "failure.json", HTTP: 400, Err: provider.Error{Status: provider.Unauthorized, Code: "-22", Message: "auth secret error!"}},
+			{Body: `{"code":200,"result":{"smsBalance":1}}`, Err: provider.Error{Status: provider.Malformed, Message: "success without both amounts"}},
+			{Body: `{"code":200,"result":{"smsBalance":1,"voipBalance":"much"}}`, Err: provider.Error{Status: provider.Malformed, Message: "an amount that cannot be read"}},
+			{Body: `{"code":200,"result":{"smsBalance":1,"voipBalance":2,"currency":156}}`, Err: provider.Error{Status: provider.Malformed, Message: "currency"}},
+		},
+		Coded: true,
+	})
 }
 
 func TestClientCodes(t *testing.T) {
@@ -102,15 +143,14 @@ func TestClientReplies(t *testing.T) {
 		want   string
 		status provider.Status
 	}{
-		{"the provider's page", 200, read("page-success.json"), "sms -18.383 CNY reply, voip 0 CNY reply", provider.OK},
-		{"the provider's page of a failure", 400, read("page-failure.json"), "", provider.Unauthorized},
-		{"Saldo", 200, read("success.json"), "sms -18.383 CNY reply, voip 0 CNY reply", provider.OK},
 		{"texts", 200, `{"code":"200","result":{"smsBalance":"1.50","voipBalance":" 2 ","currency":"CNY"}}`, both, provider.OK},
 		{"many digits", 200, result(`{"smsBalance":123456789012345678901234567890.000000000000000000000000000001,"voipBalance":0.1,"currency":"CNY"}`), "sms 123456789012345678901234567890.000000000000000000000000000001 CNY reply, voip 0.1 CNY reply", provider.OK},
 		{"exponents", 200, result(`{"smsBalance":1.5E+8,"voipBalance":-25e-1,"currency":"USD"}`), "sms 150000000 USD reply, voip -2.5 USD reply", provider.OK},
 		{"zero", 200, result(`{"smsBalance":0,"voipBalance":-0.0,"currency":"CNY"}`), "sms 0 CNY reply, voip 0 CNY reply", provider.OK},
 		{"in a list", 200, result(`[{"smsBalance":1.5,"voipBalance":2,"currency":"CNY"}]`), both, provider.OK},
 		{"other members", 200, `{"result":{"a":[{}],"smsBalance":1.5,"voipBalance":2,"SMSBALANCE":7,"currency":"CNY"},"Code":-22,"code":200}` + "\r\n", both, provider.OK},
+		{"exact doubles", 200, result(`{"smsBalance":18.382999999999999118927007657475769519805908203125,"voipBalance":0.1000000000000000055511151231257827021181583404541015625}`), "sms 18.382999999999999118927007657475769519805908203125, voip 0.1000000000000000055511151231257827021181583404541015625", provider.OK},
+		{"currency in small letters", 200, result(`{"smsBalance":1.5,"voipBalance":2,"currency":" cny\n"}`), both, provider.OK},
 		{"no currency", 200, result(`{"smsBalance":1.5,"voipBalance":2}`), "sms 1.5, voip 2", provider.OK},
 		{"no known currency", 200, result(`{"smsBalance":1.5,"voipBalance":2,"currency":"points"}`), "sms 1.5, voip 2", provider.OK},
 		{"a failure with a list", 200, `{"code":-22,"result":[]}`, "", provider.Unauthorized},
@@ -123,17 +163,14 @@ func TestClientReplies(t *testing.T) {
 		{"two results", 200, result(`[{"smsBalance":1,"voipBalance":2},{"smsBalance":1,"voipBalance":2}]`), "", provider.Malformed},
 		{"a list in a list", 200, result(`[[{"smsBalance":1,"voipBalance":2}]]`), "", provider.Malformed},
 		{"no amounts", 200, result(`{}`), "", provider.Malformed},
-		{"one amount", 200, result(`{"smsBalance":1,"currency":"CNY"}`), "", provider.Malformed},
 		{"the other amount", 200, result(`{"voipBalance":1,"currency":"CNY"}`), "", provider.Malformed},
 		{"null amount", 200, result(`{"smsBalance":1,"voipBalance":null,"currency":"CNY"}`), "", provider.Malformed},
 		{"empty amount", 200, result(`{"smsBalance":"","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
-		{"no number", 200, result(`{"smsBalance":"NaN","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
 		{"hexadecimal", 200, result(`{"smsBalance":"0x10","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
 		{"thousands", 200, result(`{"smsBalance":"1,000","voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
 		{"a bomb", 200, result(`{"smsBalance":1E+999999999,"voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
 		{"true", 200, result(`{"smsBalance":true,"voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
 		{"a list of amounts", 200, result(`{"smsBalance":[1],"voipBalance":2,"currency":"CNY"}`), "", provider.Malformed},
-		{"currency is a number", 200, result(`{"smsBalance":1,"voipBalance":2,"currency":156}`), "", provider.Malformed},
 		{"no code", 200, `{"msg":"SUCCESS","result":{"smsBalance":1,"voipBalance":2,"currency":"CNY"}}`, "", provider.Malformed},
 		{"null code", 200, `{"code":null,"result":{"smsBalance":1,"voipBalance":2,"currency":"CNY"}}`, "", provider.Malformed},
 		{"code in words", 200, `{"code":"SUCCESS"}`, "", provider.Malformed},
@@ -141,21 +178,9 @@ func TestClientReplies(t *testing.T) {
 		{"code is a list", 200, `{"code":[200]}`, "", provider.Malformed},
 		{"code is no whole number", 200, `{"code":200.5}`, "", provider.Malformed},
 		{"code is too long", 200, `{"code":` + strings.Repeat("2", 400) + `}`, "", provider.Malformed},
-		{"HTML", 200, `<html><body>Welcome</body></html>`, "", provider.Malformed},
-		{"HTML, denied", 403, `<html><body>Denied</body></html>`, "", provider.Malformed},
-		{"empty", 200, ``, "", provider.Malformed},
-		{"cut off", 200, read("success.json")[:60], "", provider.Malformed},
-		{"cut off at the end", 200, strings.TrimSuffix(strings.TrimSpace(read("success.json")), "}"), "", provider.Malformed},
 		{"two replies", 200, read("success.json") + read("success.json"), "", provider.Malformed},
 		{"a list", 200, `[` + read("success.json") + `]`, "", provider.Malformed},
-		{"null", 200, `null`, "", provider.Malformed},
 		{"text", 200, `"SUCCESS"`, "", provider.Malformed},
-		{"a number", 200, `200`, "", provider.Malformed},
-		{"HTML, broken", 502, `<html><body>Bad Gateway</body></html>`, "", provider.ProviderError},
-		{"empty, broken", 503, ``, "", provider.ProviderError},
-		{"another JSON, broken", 500, `{"status":500,"error":"Internal Server Error"}`, "", provider.ProviderError},
-		{"cut off, broken", 500, read("failure.json")[:20], "", provider.ProviderError},
-		{"another JSON", 404, `{"status":404,"error":"Not Found"}`, "", provider.Malformed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,16 +252,6 @@ func TestClientKeepsSecret(t *testing.T) {
 	}
 }
 
-func TestNewClient(t *testing.T) {
-	t.Parallel()
-	if _, err := NewClient(provider.Options{}, ""); err == nil {
-		t.Error("no secret is needed")
-	}
-	if _, err := NewClient(provider.Options{BaseURL: "http://api.antgst.com"}, clientSecret); !errors.Is(err, provider.ErrBaseURL) {
-		t.Errorf("the secret would be sent in plain: %v", err)
-	}
-}
-
 // FuzzReply: whatever a provider sends, there is a balance or a failure, never
 // both; the balance is what encoding/json and math/big read; and what a failure
 // says is short.
@@ -282,7 +297,7 @@ func checkReply(t *testing.T, body []byte, got *provider.Balance) {
 			t.Errorf("%q: %s is %s", body, name, got.Buckets[i].Amount)
 		}
 	}
-	if currency := got.Buckets[0].Currency; currency != "" && currency != plain(result["currency"]) || currency != got.Buckets[1].Currency {
+	if currency := got.Buckets[0].Currency; currency != "" && !strings.EqualFold(currency, strings.TrimSpace(plain(result["currency"]))) || currency != got.Buckets[1].Currency {
 		t.Errorf("%q: the currency is %q", body, currency)
 	}
 }

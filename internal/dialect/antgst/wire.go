@@ -184,8 +184,8 @@ func encodeRequest(authSecret string) []byte {
 	return body
 }
 
-// decodeReply reads what is left, or says why that is not to be had. Only the
-// code in the body decides.
+// decodeReply reads what is left, or says why that is not to be had. Where there
+// is a code in the body, it decides, and not the HTTP status.
 func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
 	object, code, err := rest.Coded(reply, "code")
 	if err != nil {
@@ -215,16 +215,18 @@ func decodeResult(text json.RawMessage) (*provider.Balance, error) {
 		sms, voip provider.Amount
 		currency  string
 	)
-	err = errors.Join(
-		result.Decode("smsBalance", &sms), result.Decode("voipBalance", &voip), result.Decode("currency", &currency),
-	)
-	if err != nil || !sms.Valid || !voip.Valid {
+	switch {
+	case errors.Join(result.Decode("smsBalance", &sms), result.Decode("voipBalance", &voip)) != nil:
+		return nil, rest.Unreadable()
+	case !sms.Valid || !voip.Valid:
 		return nil, provider.Errorf(provider.Malformed, "success without both amounts")
+	case result.Decode("currency", &currency) != nil:
+		return nil, provider.Errorf(provider.Malformed, "the currency is no text")
 	}
 	bucket := provider.Bucket{Unit: provider.Money}
 	// An amount in a currency that nobody knows is still worth watching.
-	if ledger.IsCurrency(currency) {
-		bucket.Currency, bucket.CurrencySource = currency, provider.FromReply
+	if code, source, err := rest.Currency(currency); err == nil {
+		bucket.Currency, bucket.CurrencySource = code, source
 	}
 	buckets := []provider.Bucket{bucket, bucket}
 	buckets[0].Service, buckets[0].Amount = string(ledger.SMS), sms.Value

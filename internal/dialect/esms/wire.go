@@ -287,8 +287,8 @@ func encodeRequest(apiKey, secretKey string) []byte {
 // maxUserID bounds the name of an account in a reply. The real ones are numbers.
 const maxUserID = 64
 
-// decodeReply reads what is left, or says why that is not to be had. Only
-// CodeResponse decides: beside a failure stands a Balance of 0, which is none.
+// decodeReply reads what is left, or says why that is not to be had. Where there
+// is a CodeResponse, it decides: beside a failure stands a Balance of 0, which is none.
 func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
 	object, code, err := rest.Coded(reply, "CodeResponse")
 	if err != nil {
@@ -301,7 +301,10 @@ func decodeReply(reply *provider.Reply) (*provider.Balance, error) {
 		amount provider.Amount
 		userID provider.Text
 	)
-	if err := object.Decode("Balance", &amount); err != nil || !amount.Valid {
+	switch {
+	case object.Decode("Balance", &amount) != nil:
+		return nil, rest.Unreadable()
+	case !amount.Valid:
 		return nil, provider.Errorf(provider.Malformed, "success without an amount")
 	}
 	if err := object.Decode("UserID", &userID); err != nil || len(userID) > maxUserID {

@@ -24,7 +24,9 @@ func NewClient(options provider.Options, settings Settings, secrets map[string]s
 	}
 	var credentials []rest.Credential
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {
-		credentials = append(credentials, rest.Credential{Name: "secret " + name, Value: secrets[name]})
+		credentials = append(credentials, rest.Credential{
+			Name: "secret " + name, Value: secrets[name], Identifier: name == settings.identifier(),
+		})
 	}
 	base, request, err := settings.request(secrets)
 	if err != nil {

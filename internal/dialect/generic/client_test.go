@@ -1,7 +1,9 @@
 package generic
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -175,19 +177,95 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestAccount bounds what goes into logs and labels.
+// described asks a provider that gives this reply, by settings to which the
+// request is added. USER and KEY are the credentials.
+func described(t *testing.T, settings Settings, secrets map[string]string, body string) (*provider.Balance, error) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+	defer server.Close()
+	settings.URL = "/"
+	client, err := NewClient(provider.Options{BaseURL: server.URL}, settings, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	return client.Balance(t.Context())
+}
+
+// TestAccount shows who the account is, and no secret. Only the user of HTTP Basic
+// beside a secret password is none.
 func TestAccount(t *testing.T) {
 	t.Parallel()
-	d := newDecoder(t, Settings{Amount: ".a", Account: ".id"})
-	for id, want := range map[string]string{`"a\u001b[31m\nb"`: "a [31m b", "12345678901234567890": "12345678901234567890", `""`: "", "null": ""} {
-		balance, err := d.decode(&provider.Reply{Status: 200, Body: []byte(`{"a":1,"id":` + id + `}`)})
-		if err != nil || balance.Account != want {
-			t.Errorf("%s: %v, %v", id, balance, err)
+	tests := []struct{ basicAuth, id, want string }{
+		{"${USER}:${KEY}", `"someone"`, "someone"},
+		{"${USER}:${KEY}", "12345678901234567890", "12345678901234567890"},
+		{"${USER}:${KEY}", `""`, ""},
+		{"${USER}:${KEY}", "null", ""},
+		{"${USER}:${KEY}", `"S3CR3T of someone"`, "[hidden] of someone"},
+		{"${USER}:${KEY}", `"c29tZW9uZTpTM0NSM1Q="`, "[hidden]"},
+		{"${KEY}:${USER}", `"someone"`, "[hidden]"},
+		{"${USER}:x${KEY}", `"someone"`, "[hidden]"},
+		{"x:${USER}${KEY}", `"someone"`, "[hidden]"},
+	}
+	for _, tt := range tests {
+		settings := Settings{Amount: ".a", Account: ".id", BasicAuth: tt.basicAuth}
+		balance, err := described(t, settings, map[string]string{"USER": "someone", "KEY": "S3CR3T"}, `{"a":1,"id":`+tt.id+`}`)
+		if err != nil || balance.Account != tt.want {
+			t.Errorf("%+v: %v, %v", tt, balance, err)
 		}
 	}
-	balance, err := d.decode(&provider.Reply{Status: 200, Body: []byte(`{"a":1,"id":"` + strings.Repeat("x", 1000) + `"}`)})
-	if err != nil || len(balance.Account) > maxName {
+	if balance, err := described(t, Settings{Amount: ".a", Account: ".id", BasicAuth: "${KEY}:x"}, map[string]string{"KEY": "S3CR3T"}, `{"a":1,"id":"S3CR3T"}`); err != nil || balance.Account != "[hidden]" {
 		t.Errorf("%v, %v", balance, err)
+	}
+}
+
+// TestSecretReplies has replies that repeat a secret, where an expression expects
+// something else. Neither the secret nor its beginning is told, and what else is
+// known is.
+func TestSecretReplies(t *testing.T) {
+	t.Parallel()
+	const token = "sk_live_ABCDEFGHIJKLMNOPQRSTUVWXYZ\"0123456789"
+	quoted, _ := json.Marshal(token)
+	tests := []struct {
+		settings   Settings
+		body, want string // what is told, of the error or the balance
+	}{
+		{Settings{Amount: ".data.balance"}, "%s", "amount: expected an object but got: string"},
+		{Settings{Amount: ".data.balance"}, `{"data":[%s]}`, "amount: expected an object but got: array"},
+		{Settings{Amount: ".data[]"}, `{"data":%s}`, "amount: cannot iterate over: string"},
+		{Settings{Amount: ".data[0]"}, `{"data":{"a":%s}}`, "amount: expected an array but got: object"},
+		{Settings{Amount: ".data | fromjson"}, `{"data":%s}`, "amount: the expression fails on this reply"},
+		{Settings{Amount: ".data | tonumber"}, `{"data":%s}`, "amount: the expression fails on this reply"},
+		{Settings{Amount: ".data as $d | .a | split($d)"}, `{"a":1,"data":%s}`, "amount: the expression fails on this reply"},
+		{Settings{Amount: ".data - 1"}, `{"data":%s}`, "amount: cannot subtract: string"},
+		{Settings{Amount: ".a", Error: ".data.message"}, `{"a":1,"data":%s}`, "error: expected an object but got: string"},
+		{Settings{Amount: ".a", Account: ".data.id"}, `{"a":1,"data":%s}`, "account: expected an object but got: string"},
+		{Settings{Amount: ".a", Billing: ".data.paid"}, `{"a":1,"data":%s}`, "billing: expected an object but got: string"},
+		{Settings{Amount: `error("nothing for \(.data)")`}, `{"data":%s}`, "amount: nothing for [hidden]"},
+		{Settings{Amount: "error(.)"}, `{"data":%s}`, "amount: the expression fails on this reply"},
+		{Settings{Amount: "."}, "%s", "an amount that cannot be read"},
+		{Settings{Amount: "."}, "{%s:1}", "the member [hidden] is not known"},
+		{Settings{Amount: "{amount: .a, currency: .data}"}, `{"a":1,"data":%s}`, `the currency "[hidden]" is none`},
+		{Settings{Amount: "{amount: .a, unit: .data}"}, `{"a":1,"data":%s}`, `the unit "[hidden]" is neither`},
+		{Settings{Amount: "{amount: .a, scale: .data}"}, `{"a":1,"data":%s}`, `"[hidden]"`},
+		{Settings{Amount: ".a", Billing: ".data"}, `{"a":1,"data":%s}`, `"[hidden]" is none of prepaid`},
+		{Settings{Amount: ".a", Error: "{status: .data}"}, `{"a":1,"data":%s}`, `"[hidden]" is no status`},
+		{Settings{Amount: ".a", Error: ".data"}, `{"a":1,"data":%s}`, "provider_error: [hidden]"},
+		{Settings{Amount: ".a", Error: "{message, code: .data}"}, `{"message":"no such token","data":%s}`, "no such token (the provider's code [hidden])"},
+		{Settings{Amount: ".a", Account: ".data"}, `{"a":1,"data":%s}`, "Account:[hidden]"},
+		{Settings{Amount: "{amount: .a, service: .data}"}, `{"a":1,"data":%s}`, "Service:[hidden]"},
+	}
+	for _, tt := range tests {
+		tt.settings.Headers = map[string]string{"X-Key": "${KEY}"}
+		body := strings.Replace(tt.body, "%s", string(quoted), 1)
+		balance, err := described(t, tt.settings, map[string]string{"KEY": token}, body)
+		told := fmt.Sprintf("%+v", balance)
+		if err != nil {
+			told = err.Error()
+		}
+		if !strings.Contains(told, tt.want) || strings.Contains(told, "sk_") {
+			t.Errorf("%s of %s:\n%s\nwant %s", tt.settings.Amount, body, told, tt.want)
+		}
 	}
 }
 

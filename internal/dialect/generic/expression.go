@@ -2,7 +2,9 @@ package generic
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -50,12 +52,34 @@ func (e *expression) run(input any, status int) ([]any, error) {
 			return values, nil
 		}
 		if err, failed := value.(error); failed {
-			return nil, fmt.Errorf("%s: %w", e.member, err)
+			return nil, fmt.Errorf("%s: %s", e.member, reason(err))
 		}
 		if values = append(values, value); len(values) > maxValues {
 			return nil, fmt.Errorf("%s: the expression yields more than %d values", e.member, maxValues)
 		}
 	}
+}
+
+// kindMet is how gojq says what kind of value an expression met, before it quotes
+// the beginning of that value.
+var kindMet = regexp.MustCompile(`^[a-z ]+: (null|boolean|number|string|array|object)\b`)
+
+// reason is why an expression failed. What gojq quotes of a value is left out: a
+// secret that is cut off in there is not recognised any more, and so not hidden.
+func reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("the expression takes longer than %v", runTime)
+	}
+	// The text is the expression's own, and whole.
+	if raised, ok := errors.AsType[gojq.ValueError](err); ok {
+		if text, ok := raised.Value().(string); ok {
+			return text
+		}
+	}
+	if kind := kindMet.FindString(err.Error()); kind != "" {
+		return kind
+	}
+	return "the expression fails on this reply"
 }
 
 // one gives the only value, nil where there is none.

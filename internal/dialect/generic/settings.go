@@ -62,6 +62,16 @@ func (s *Settings) Secrets() []string {
 	return slices.Compact(names)
 }
 
+// identifier is the name of the secret that only says whose account it is: the
+// user of HTTP Basic, where another secret is the password. It is "" for none.
+func (s *Settings) identifier() string {
+	found := placeholder.FindAllStringSubmatch(s.BasicAuth, -1)
+	if len(found) != 2 || found[0][1] == found[1][1] || s.BasicAuth != found[0][0]+":"+found[1][0] {
+		return ""
+	}
+	return found[0][1]
+}
+
 // maxScale is more than any currency, or price list, has.
 const maxScale = 12
 

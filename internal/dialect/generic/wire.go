@@ -74,7 +74,7 @@ func (d *decoder) decode(reply *provider.Reply) (*provider.Balance, error) {
 	if err != nil {
 		return nil, malformed("account: %v", err)
 	}
-	balance.Account = rest.Plain(name, maxName)
+	balance.Account = name
 	return &balance, nil
 }
 

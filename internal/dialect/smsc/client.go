@@ -26,7 +26,7 @@ func NewClient(options provider.Options, login, password string) (*Client, error
 			Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
 			Body:   []byte(form.Encode()),
 		},
-		Credentials: []rest.Credential{{Name: "login", Value: login}, {Name: "password", Value: password}},
+		Credentials: []rest.Credential{{Name: "login", Value: login, Identifier: true}, {Name: "password", Value: password}},
 		Decode:      decode,
 	})
 	if err != nil {

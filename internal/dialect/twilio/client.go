@@ -29,7 +29,7 @@ func NewClient(options provider.Options, accountSID, authToken string) (*Client,
 			Path:   "/2010-04-01/Accounts/" + accountSID + "/Balance.json",
 			Header: http.Header{"Authorization": {rest.Basic(accountSID, authToken)}, "Accept": {"application/json"}},
 		},
-		Credentials: []rest.Credential{{Name: "account SID", Value: accountSID}, {Name: "auth token", Value: authToken}},
+		Credentials: []rest.Credential{{Name: "account SID", Value: accountSID, Identifier: true}, {Name: "auth token", Value: authToken}},
 		Decode:      decode,
 	})
 	if err != nil {

@@ -59,7 +59,7 @@ func decode(reply *provider.Reply) (*provider.Balance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &provider.Balance{Account: rest.Plain(body.SID, 64), Buckets: []provider.Bucket{{
+	return &provider.Balance{Account: body.SID, Buckets: []provider.Bucket{{
 		Service: "main", Unit: provider.Money, Amount: body.Balance.Value, Currency: currency, CurrencySource: source,
 	}}}, nil
 }

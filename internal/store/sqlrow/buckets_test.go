@@ -1,6 +1,7 @@
 package sqlrow_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,23 @@ func TestBuckets(t *testing.T) {
 	}
 	if got, err := sqlrow.DecodeBuckets(""); got != nil || err != nil {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// What Java makes of a double has any count of digits, and all of them are kept.
+func TestManyDigits(t *testing.T) {
+	for _, want := range []string{
+		"18.382999999999999118927007657475769519805908203125", "0.1000000000000000055511151231257827021181583404541015625",
+		"-0." + strings.Repeat("0", 1073) + "5", strings.Repeat("9", 1100), "1E40",
+	} {
+		amount, err := provider.ParseAmount(want)
+		if err != nil {
+			t.Fatalf("%s: %v", want, err)
+		}
+		text := sqlrow.DecimalText(amount)
+		if read, err := sqlrow.ParseDecimal(text); text != want || err != nil || read.Exponent() != amount.Exponent() || !read.Equal(amount) {
+			t.Errorf("%s is kept as %s and read as %s, %v", want, text, read, err)
+		}
 	}
 }
 

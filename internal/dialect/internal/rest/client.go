@@ -6,10 +6,13 @@ package rest
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -18,7 +21,7 @@ import (
 
 // What is quoted of a provider's words, in bytes.
 const (
-	maxCode    = 64
+	maxCode    = 64 // also of names
 	maxMessage = 256
 )
 
@@ -26,7 +29,12 @@ const (
 var ErrCredential = errors.New("a credential cannot be used")
 
 // Credential is what a provider knows its customer by, with a name for the operator.
-type Credential struct{ Name, Value string }
+type Credential struct {
+	Name, Value string
+	// Identifier says that it only names the account, so that a balance may show
+	// it. All others are secrets.
+	Identifier bool
+}
 
 // Question is what a Client asks, again and again.
 type Question struct {
@@ -41,7 +49,8 @@ type Question struct {
 type Client struct {
 	asker    *provider.Asker
 	question Question
-	hide     *strings.Replacer
+	// hide takes all credentials out of a text, hideSecrets all but identifiers.
+	hide, hideSecrets *strings.Replacer
 }
 
 // New makes a Client, with the provider's own base URL where the options name none.
@@ -58,7 +67,7 @@ func New(options provider.Options, baseURL string, question *Question) (*Client,
 	if err != nil {
 		return nil, err
 	}
-	return &Client{asker: asker, question: *question, hide: question.hide()}, nil
+	return &Client{asker: asker, question: *question, hide: question.hide(true), hideSecrets: question.hide(false)}, nil
 }
 
 func (c Credential) check() error {
@@ -71,16 +80,18 @@ func (c Credential) check() error {
 	return nil
 }
 
-// hide makes what takes the credentials out of a text. Some providers repeat in
-// an error what they were sent, and not always in the form in which it was sent.
-func (q *Question) hide() *strings.Replacer {
+// hide makes what takes the credentials out of a text, with identifiers or without.
+func (q *Question) hide(identifiers bool) *strings.Replacer {
 	var secrets []string
 	for _, c := range q.Credentials {
-		secrets = append(secrets, c.Value, url.QueryEscape(c.Value), url.PathEscape(c.Value))
+		if identifiers || !c.Identifier {
+			secrets = append(secrets, forms(c.Value)...)
+		}
 	}
 	for _, value := range q.Request.Header["Authorization"] {
 		_, parameter, _ := strings.Cut(value, " ")
-		secrets = append(secrets, parameter)
+		// The padding of base64 is not always repeated.
+		secrets = append(secrets, parameter, strings.TrimRight(parameter, "="))
 	}
 	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
 	// The replacer takes the first that fits, so the longer ones come first.
@@ -92,13 +103,24 @@ func (q *Question) hide() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
+// forms are the ways in which a text can be written. Some providers repeat what
+// they were sent, and not always in the form in which it was sent.
+func forms(text string) []string {
+	quoted := strconv.Quote(text)
+	encoded, _ := json.Marshal(text) //nolint:errchkjson // Strings can always be encoded.
+	return []string{
+		text, url.QueryEscape(text), url.PathEscape(text), (&url.URL{Path: text}).EscapedPath(),
+		quoted[1 : len(quoted)-1], string(encoded[1 : len(encoded)-1]), html.EscapeString(text),
+	}
+}
+
 // Balance asks the provider. Its errors are *provider.Error.
 func (c *Client) Balance(ctx context.Context) (*provider.Balance, error) {
 	var balance *provider.Balance
 	err := c.asker.Ask(ctx, &c.question.Request, func(reply *provider.Reply) error {
 		answer, err := c.question.Decode(reply)
 		if err == nil {
-			err = tidy(answer)
+			err = c.tidy(answer)
 		}
 		if err != nil {
 			return c.clean(err)
@@ -131,10 +153,11 @@ func (c *Client) clean(err error) error {
 }
 
 // tidy makes the names in a balance fit to be shown and kept: they are what the
-// provider chose to send. Buckets are told apart by what is left of their names,
-// so it fails where these are empty then, or the same: one reading would vanish.
-func tidy(balance *provider.Balance) error {
-	balance.Account = Plain(balance.Account, maxMessage)
+// provider chose to send, which may be a secret. Buckets are told apart by what is
+// left of their names, so it fails where these are empty then, or the same: one
+// reading would vanish.
+func (c *Client) tidy(balance *provider.Balance) error {
+	balance.Account = Plain(c.hideSecrets.Replace(balance.Account), maxCode)
 	type name struct {
 		service, currency string
 		unit              provider.Unit
@@ -142,7 +165,7 @@ func tidy(balance *provider.Balance) error {
 	seen := make(map[name]bool, len(balance.Buckets))
 	for i := range balance.Buckets {
 		b := &balance.Buckets[i]
-		b.Service, b.Currency = Plain(b.Service, maxCode), Plain(b.Currency, maxCode)
+		b.Service, b.Currency = Plain(c.hideSecrets.Replace(b.Service), maxCode), Plain(b.Currency, maxCode)
 		key := name{b.Service, b.Currency, b.Unit}
 		switch {
 		case b.Service == "":

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,25 +14,30 @@ import (
 // Decode reads the JSON of a reply. Where it is not what the provider is known
 // to send, such as a page of HTML, only HTTP is left to say what happened.
 func Decode(reply *provider.Reply, into any) error {
-	if err := json.Unmarshal(reply.Body, into); err != nil {
-		return NoReply(reply)
+	err := json.Unmarshal(reply.Body, into)
+	switch {
+	case err == nil:
+		return nil
+	case OK(reply) && errors.Is(err, provider.ErrNotAmount):
+		return Unreadable()
 	}
-	return nil
+	return NoReply(reply)
 }
 
 // Coded reads the object of a reply, and the code of the outcome in it, which may
-// be a number or a string. What has none is no reply of the provider's.
+// be a number or a string. Where there is a code, it decides, whatever HTTP says.
+// What has none is no reply of the provider's.
 func Coded(reply *provider.Reply, member string) (object message.Object, code int, err error) {
 	object, err = message.ParseObject(reply.Body)
 	if err != nil {
-		return object, 0, reply.Foreign()
+		return object, 0, NoReply(reply)
 	}
 	var text provider.Text
 	if err := object.Decode(member, &text); err != nil {
-		return object, 0, reply.Foreign()
+		return object, 0, NoReply(reply)
 	}
 	if code, err = strconv.Atoi(string(text)); err != nil {
-		return object, 0, reply.Foreign()
+		return object, 0, NoReply(reply)
 	}
 	return object, code, nil
 }
@@ -76,6 +82,12 @@ func OK(reply *provider.Reply) bool { return reply.Status >= 200 && reply.Status
 // Missing is the failure of a reply without a member that it must have.
 func Missing(name string) *provider.Error {
 	return provider.Errorf(provider.Malformed, "the reply has no %s", name)
+}
+
+// Unreadable is the failure of a reply with an amount that is no number, or one
+// out of all bounds.
+func Unreadable() *provider.Error {
+	return provider.Errorf(provider.Malformed, "%v", provider.ErrNotAmount)
 }
 
 // Currency reads a currency of a reply: an ISO 4217 code, or "" where there is none.

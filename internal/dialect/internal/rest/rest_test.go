@@ -98,7 +98,7 @@ func TestBucketsHaveNamesOfTheirOwn(t *testing.T) {
 
 func TestHidden(t *testing.T) {
 	t.Parallel()
-	credentials := []Credential{{"key", "the key"}, {"password", "the key of keys&locks"}}
+	credentials := []Credential{{Name: "key", Value: "the key"}, {Name: "password", Value: "the key of keys&locks"}, {Name: "login", Value: "someone", Identifier: true}, {Name: "pin", Value: `"a/b,1"`}}
 	for text, want := range map[string]string{
 		"no secret":                             "no secret",
 		"the key is wrong":                      "[hidden] is wrong",
@@ -106,6 +106,12 @@ func TestHidden(t *testing.T) {
 		"?psw=the+key+of+keys%26locks":          "?psw=[hidden]",
 		"/the%20key%20of%20keys&locks":          "/[hidden]",
 		Basic("user", "the password"):           "Basic [hidden]",
+		"dXNlcjp0aGUgcGFzc3dvcmQ":               "[hidden]", // without its padding
+		`{\"the key of keys\u0026locks\"}`:      `{\"[hidden]\"}`,
+		"<a>the key of keys&amp;locks</a>":      "<a>[hidden]</a>",
+		`the currency "\"a/b,1\""`:              `the currency "[hidden]"`,
+		"GET /%22a/b,1%22":                      "GET /[hidden]",
+		"someone is not known":                  "[hidden] is not known",
 		strings.Repeat("x", 250) + "the key of": strings.Repeat("x", 250) + "[hi…", // never the beginning of one
 	} {
 		if got := says(t, "1", text, credentials...).Message; got != want {
@@ -120,27 +126,71 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// What a provider names is shown in terminals and kept in databases.
+// What a provider names is shown in terminals and kept in databases. It is clean,
+// short, and no secret; an identifier may be shown.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
+	header := Basic("AC1", "S3CR3T")
+	var name string
 	client, err := New(provider.Options{BaseURL: server.URL}, "", &Question{
-		Request: provider.Request{Method: http.MethodGet, Path: "/"},
+		Request:     provider.Request{Method: http.MethodGet, Path: "/", Header: http.Header{"Authorization": {header}}},
+		Credentials: []Credential{{Name: "SID", Value: "AC1", Identifier: true}, {Name: "token", Value: "S3CR3T"}},
 		Decode: func(*provider.Reply) (*provider.Balance, error) {
-			return &provider.Balance{Account: "AC\x00\x1b[2J1", Buckets: []provider.Bucket{{Service: "s\x00ms", Currency: strings.Repeat("X", 999)}}}, nil
+			return &provider.Balance{Account: name, Buckets: []provider.Bucket{{Service: name, Currency: strings.Repeat("X", 999)}}}, nil
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	balance, err := client.Balance(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	for text, want := range map[string]string{
+		"AC\x00\x1b[2J1": "AC [2J1", "AC1": "AC1", "S3CR3T": "[hidden]", "AC1 S3CR3T": "AC1 [hidden]", header: "Basic [hidden]",
+		strings.Repeat("x", 999):           strings.Repeat("x", maxCode-len("…")) + "…",
+		strings.Repeat("x", 60) + "S3CR3T": strings.Repeat("x", 60) + "[…", // never the beginning of one
+	} {
+		name = text
+		balance, err := client.Balance(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := balance.Buckets[0]; balance.Account != want || b.Service != want || len(b.Currency) > maxCode {
+			t.Errorf("%q: %+v", text, balance)
+		}
 	}
-	if b := balance.Buckets[0]; balance.Account != "AC [2J1" || b.Service != "s ms" || len(b.Currency) > maxCode {
-		t.Errorf("%+v", balance)
+}
+
+// A reply without the provider's code is decided by HTTP, like that of any other
+// provider; one that has a code is not.
+func TestCoded(t *testing.T) {
+	t.Parallel()
+	for body, page := range map[string]bool{`<html>`: true, `{}`: true, `{"code":[]}`: true, `{"code":"x"}`: true, `{"code":"7"}`: false, `{"code":7}`: false} {
+		for status, want := range map[int]provider.Status{
+			200: provider.Malformed, 401: provider.Unauthorized, 403: provider.Malformed, 429: provider.RateLimited, 500: provider.ProviderError,
+		} {
+			_, code, err := Coded(&provider.Reply{Status: status, Body: []byte(body)}, "code")
+			if page && (provider.StatusOf(err) != want || code != 0) || !page && (err != nil || code != 7) {
+				t.Errorf("%d %s: %d, %v", status, body, code, err)
+			}
+		}
+	}
+}
+
+// An amount that cannot be read is no page of somebody else's.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"a":"much"}`: "an amount that cannot be read", `{"a":{"b":1}}`: "an amount that cannot be read", `{"a":1`: "no reply of this provider's",
+	} {
+		var into struct{ A provider.Amount }
+		err := Decode(&provider.Reply{Status: 200, Body: []byte(body)}, &into)
+		if provider.StatusOf(err) != provider.Malformed || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", body, err)
+		}
+		if err := Decode(&provider.Reply{Status: 401, Body: []byte(body)}, &into); provider.StatusOf(err) != provider.Unauthorized {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }
 

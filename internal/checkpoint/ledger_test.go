@@ -3,7 +3,6 @@ package checkpoint_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
+	"github.com/saldo-ledger/saldo/internal/store/storetest"
 )
 
 // books is a ledger with a few accounts, and who tampers with it.
@@ -121,17 +121,8 @@ func (b *books) verify(file *checkpoint.File) []string {
 func (b *books) tamper(statements ...string) {
 	b.t.Helper()
 	b.e.Close()
-	db, err := sql.Open("sqlite", b.path+"?_pragma=busy_timeout(10000)")
-	if err != nil {
+	if err := storetest.Forge(b.t.Context(), b.path, statements...); err != nil {
 		b.t.Fatal(err)
-	}
-	defer db.Close()
-	for _, statement := range slices.Concat([]string{
-		"DROP TRIGGER IF EXISTS transactions_no_delete", "DROP TRIGGER IF EXISTS entries_no_delete", "DROP TRIGGER IF EXISTS holds_no_delete",
-	}, statements) {
-		if _, err := db.ExecContext(b.t.Context(), statement); err != nil {
-			b.t.Fatalf("%s: %v", statement, err)
-		}
 	}
 	b.start()
 }

@@ -190,6 +190,10 @@ func (s *brokenSnapshot) Refunds(ctx context.Context, after ledger.TransactionID
 	return try(s.b, "Refunds", func() ([]engine.RefundRow, error) { return s.Snapshot.Refunds(ctx, after, limit) })
 }
 
+func (s *brokenSnapshot) MissingGuards(ctx context.Context) ([]string, error) {
+	return try(s.b, "MissingGuards", func() ([]string, error) { return s.Snapshot.MissingGuards(ctx) })
+}
+
 // A reading that fails in the midst of a commit fails what was posted, whatever
 // it was a reading of, and nothing of it stays.
 func TestFaultsOfACommit(t *testing.T) {
@@ -303,7 +307,7 @@ func TestFaultsOfSnapshots(t *testing.T) {
 	real, _ := sample(t)
 	store := &broken{Store: real}
 	e := start(t, store, engine.Options{}, 0)
-	for method, calls := range map[string]int{"Wallets": 1, "Entries": 2, "Transactions": 1, "System": 1, "Holds": 2, "Refunds": 1} {
+	for method, calls := range map[string]int{"Wallets": 1, "Entries": 2, "Transactions": 1, "System": 1, "Holds": 2, "Refunds": 1, "MissingGuards": 1} {
 		for after := range calls {
 			store.breaks(method, after)
 			report, err := engine.Verify(ctx, store, engine.VerifyOptions{})

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -21,10 +20,10 @@ func TestRowsOfARareKind(t *testing.T) {
 	e.Close()
 	// To post so many takes long, and it is the reading that counts here.
 	const scanned = 10_000
-	execute(t, path, append(slices.Clone(unguarded), "DELETE FROM entries", fmt.Sprintf(`INSERT INTO entries
+	plant(t, path, "DELETE FROM entries", fmt.Sprintf(`INSERT INTO entries
 		WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < %d)
 		SELECT 1, 'sms', n, CASE WHEN n IN (301, %d) THEN %s ELSE %s END, 1, n, 0, 0, zeroblob(32) FROM n`,
-		scanned+302, scanned+302, literal("rare"), literal("fill")), fmt.Sprintf("UPDATE wallets SET version = %d WHERE service = 'sms'", scanned+302))...)
+		scanned+302, scanned+302, literal("rare"), literal("fill")), fmt.Sprintf("UPDATE wallets SET version = %d WHERE service = 'sms'", scanned+302))
 	e = start(t, store, engine.Options{}, 0)
 	statement, err := e.Statement(ctx, sms(1), time.Time{}, time.Time{})
 	noError(t, err)
@@ -91,7 +90,7 @@ func TestStatementStays(t *testing.T) {
 func TestRowsWithoutACause(t *testing.T) {
 	t.Parallel()
 	store, path := sample(t)
-	execute(t, path, append(slices.Clone(unguarded), "DELETE FROM transactions WHERE id = "+literal("c2"))...)
+	plant(t, path, "DELETE FROM transactions WHERE id = "+literal("c2"))
 	e := start(t, store, engine.Options{}, 0)
 	statement, err := e.Statement(ctx, sms(1), time.Time{}, time.Time{})
 	noError(t, err)

@@ -169,6 +169,9 @@ type Snapshot interface {
 	Holds(ctx context.Context, after *ledger.Hold, limit int) ([]HoldRow, error)
 	// Refunds gives charges of which something was refunded, after one, in order of their ids.
 	Refunds(ctx context.Context, after ledger.TransactionID, limit int) ([]RefundRow, error)
+	// MissingGuards names the triggers that are not in force of those with which
+	// the database itself refuses to change history, in order of their names.
+	MissingGuards(ctx context.Context) ([]string, error)
 }
 
 // WalletTotal is the sum of all wallets of one currency.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -50,7 +51,8 @@ type VerifyOptions struct {
 // are intact and end at the wallets' heads, what is held is what remains of the
 // open holds, holds and refunds are what their transactions say, every posted
 // transaction has its entries and every entry its transaction, stored requests
-// still have their hashes, and all accounts of a currency add up to zero.
+// still have their hashes, and all accounts of a currency add up to zero. It
+// also checks that the database itself still refuses to change history.
 //
 // An error means that the ledger, or the evidence, could not be read; what is
 // wrong with the ledger itself is in the report.
@@ -66,7 +68,7 @@ func Verify(ctx context.Context, store Reader, options VerifyOptions) (*Report, 
 			defer stop()
 			v.evidence = &evidence{next: next}
 		}
-		for _, check := range []func(context.Context) error{v.chains, v.transactions, v.refunds, v.zero} {
+		for _, check := range []func(context.Context) error{v.guards, v.chains, v.transactions, v.refunds, v.zero} {
 			if err := check(ctx); err != nil {
 				return err
 			}
@@ -98,6 +100,16 @@ func (v *verifier) tick() {
 	if v.progress != nil {
 		v.progress(*v.Report)
 	}
+}
+
+// guards comes first: whatever else is found may have come through what is missing here.
+func (v *verifier) guards(ctx context.Context) error {
+	missing, err := v.snapshot.MissingGuards(ctx)
+	if err == nil && len(missing) > 0 {
+		v.problemf("history: the database does not protect it, because these triggers are gone or disabled: %s "+
+			"(find out who did that; saldo copy makes a ledger that has them)", strings.Join(missing, ", "))
+	}
+	return err
 }
 
 // chains walks wallets, entries, holds and evidence side by side, all in the same order.

@@ -39,7 +39,7 @@ func forge(t *testing.T, store engine.Store, path string, change func(rows []eng
 	noError(t, err)
 	before := rows[len(rows)-1].Balance
 	var last ledger.Entry
-	statements := append(slices.Clone(unguarded), "DELETE FROM entries"+where)
+	statements := []string{"DELETE FROM entries" + where}
 	for i, row := range change(rows) {
 		e, cause := row.Entry, row.Cause
 		e.Version, e.Balance = int64(i+1), last.Balance+e.Amount
@@ -62,7 +62,7 @@ func forge(t *testing.T, store engine.Store, path string, change func(rows []eng
 	statements = append(statements,
 		fmt.Sprintf("UPDATE wallets SET balance = %d, held = %d, version = %d, head = %s"+where, last.Balance, last.Held, last.Version, blob(last.Hash[:])),
 		fmt.Sprintf("UPDATE system_accounts SET total = CAST(total - (%d) AS TEXT) WHERE account = 'revenue'", last.Balance-before))
-	execute(t, path, statements...)
+	plant(t, path, statements...)
 }
 
 // at finds the entry that the operator's transaction with a key has.
@@ -141,7 +141,7 @@ func TestVerifyFindsForgery(t *testing.T) {
 			return rows
 		}, []string{
 			"hold " + idOf("hold").String() + ": transaction " + idOf("taken").String() + " is not what could be done with it then",
-			"hold " + idOf("hold").String() + ": by its transactions it is captured with 0.000009 captured and 0 remaining, it says captured with 0.00001 and 0",
+			"hold " + idOf("hold").String() + ": by its transactions captured is 0.000009, it says 0.00001",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestOnlyEvidenceTells(t *testing.T) {
 			t.Parallel()
 			store, path := forgeable(t)
 			heads := headsOf(t, store)
-			execute(t, path, append(slices.Clone(unguarded), tt.damage...)...)
+			plant(t, path, tt.damage...)
 			check(t, "problems without evidence", problems(t, store), []string{})
 			check(t, "problems with evidence", against(t, store, heads...), tt.want)
 		})

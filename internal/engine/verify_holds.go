@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
@@ -78,8 +80,46 @@ func (v *verifier) hold(row *HoldRow) {
 		run.Apply(t)
 	}
 	if !sameHold(run, &row.Hold) {
-		v.problemf("%s: by its transactions it is %s with %s captured and %s remaining, it says %s with %s and %s",
-			where, run.State, run.Captured, run.Remaining, row.State, row.Captured, row.Remaining)
+		column, want, got := differing(run, &row.Hold)
+		v.problemf("%s: by its transactions %s is %s, it says %s", where, column, want, got)
+	}
+}
+
+// differing gives the first column in which two holds differ, with both values.
+func differing(a, b *ledger.Hold) (column, ofA, ofB string) {
+	columns := holdColumns(b)
+	for i, c := range holdColumns(a) {
+		column, ofA, ofB = c[0], c[1], columns[i][1]
+		if ofA != ofB {
+			break
+		}
+	}
+	return column, ofA, ofB
+}
+
+// holdColumns are all columns of a hold with their values as texts. What is most
+// likely to be the reason why others differ comes first.
+func holdColumns(h *ledger.Hold) [][2]string {
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return "none"
+		}
+		return t.UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	return [][2]string{
+		{"state", string(h.State)},
+		{"captured", h.Captured.String()},
+		{"remaining", h.Remaining.String()},
+		{"amount", h.Amount.String()},
+		{"account_id", fmt.Sprint(h.Account)},
+		{"service", string(h.Service)},
+		{"scope", fmt.Sprint(h.Scope)},
+		{"key_id", strconv.Quote(h.Key)},
+		{"reference", strconv.Quote(h.Reference)},
+		{"created_at", at(h.CreatedAt)},
+		{"expires_at", at(h.ExpiresAt)},
+		{"closed_at", at(h.ClosedAt)},
+		{"id", h.ID.String()},
 	}
 }
 

@@ -10,8 +10,8 @@ func TestVerifyFindsDamagedHolds(t *testing.T) {
 	id := func(key string) string { return idOf(key).String() }
 	where := " WHERE id = "
 	held := "wallet sms of account 3: its open holds add up to "
-	is := func(key, want, got string) string {
-		return "hold " + id(key) + ": by its transactions it is " + want + ", it says " + got
+	is := func(key, column, want, got string) string {
+		return "hold " + id(key) + ": by its transactions " + column + " is " + want + ", it says " + got
 	}
 	for _, tt := range []struct {
 		name   string
@@ -21,42 +21,59 @@ func TestVerifyFindsDamagedHolds(t *testing.T) {
 		{
 			"remaining",
 			[]string{"UPDATE holds SET remaining = remaining + 1" + where + literal("open")},
-			[]string{is("open", "open with 0.000011 captured and 0.000019 remaining", "open with 0.000011 and 0.00002"), held + "0.00002, the wallet says 0.000019"},
+			[]string{is("open", "remaining", "0.000019", "0.00002"), held + "0.00002, the wallet says 0.000019"},
 		},
 		{
 			"captured",
 			[]string{"UPDATE holds SET captured = captured + 1" + where + literal("open")},
-			[]string{is("open", "open with 0.000011 captured and 0.000019 remaining", "open with 0.000012 and 0.000019")},
+			[]string{is("open", "captured", "0.000011", "0.000012")},
 		},
 		{
 			"amount",
 			[]string{"UPDATE holds SET amount = amount + 1" + where + literal("open")},
-			[]string{"hold " + id("open") + ": by its transactions"},
+			[]string{is("open", "amount", "0.00003", "0.000031")},
 		},
 		{
 			"state",
 			[]string{"UPDATE holds SET state = 'released', remaining = 0" + where + literal("open")},
-			[]string{is("open", "open with 0.000011 captured and 0.000019 remaining", "released with 0.000011 and 0"), held + "0, the wallet says 0.000019"},
+			[]string{is("open", "state", "open", "released"), held + "0, the wallet says 0.000019"},
 		},
 		{
 			"state of a closed hold",
 			[]string{"UPDATE holds SET state = 'expired'" + where + literal("released")},
-			[]string{is("released", "released with 0 captured and 0 remaining", "expired with 0 and 0")},
+			[]string{is("released", "state", "released", "expired")},
 		},
 		{
 			"closed hold opened",
 			[]string{"UPDATE holds SET state = 'open', remaining = 10, closed_at = NULL" + where + literal("released")},
-			[]string{is("released", "released with 0 captured and 0 remaining", "open with 0 and 0.00001"), held + "0.000029, the wallet says 0.000019"},
+			[]string{is("released", "state", "released", "open"), held + "0.000029, the wallet says 0.000019"},
 		},
-		{"expiry", []string{"UPDATE holds SET expires_at = expires_at + 1" + where + literal("open")}, []string{"hold " + id("open") + ": by its transactions"}},
-		{"creation", []string{"UPDATE holds SET created_at = created_at + 1" + where + literal("open")}, []string{"hold " + id("open") + ": by its transactions"}},
-		{"closing", []string{"UPDATE holds SET closed_at = closed_at + 1" + where + literal("captured")}, []string{"hold " + id("captured") + ": by its transactions"}},
-		{"scope", []string{"UPDATE holds SET scope = 3" + where + literal("open")}, []string{"hold " + id("open") + ": by its transactions"}},
-		{"reference", []string{"UPDATE holds SET reference = 'altered'" + where + literal("open")}, []string{"hold " + id("open") + ": by its transactions"}},
+		{
+			"expiry",
+			[]string{"UPDATE holds SET expires_at = expires_at + 1" + where + literal("open")},
+			[]string{is("open", "expires_at", "2026-01-02T05:04:16.000000Z", "2026-01-02T05:04:16.000001Z")},
+		},
+		{
+			"creation",
+			[]string{"UPDATE holds SET created_at = created_at + 1" + where + literal("open")},
+			[]string{is("open", "created_at", "2026-01-02T03:04:14.000000Z", "2026-01-02T03:04:14.000001Z")},
+		},
+		{
+			"closing",
+			[]string{"UPDATE holds SET closed_at = closed_at + 1" + where + literal("captured")},
+			[]string{is("captured", "closed_at", "2026-01-02T03:04:18.000000Z", "2026-01-02T03:04:18.000001Z")},
+		},
+		{
+			"closing taken back",
+			[]string{"UPDATE holds SET closed_at = NULL" + where + literal("captured")},
+			[]string{is("captured", "closed_at", "2026-01-02T03:04:18.000000Z", "none")},
+		},
+		{"scope", []string{"UPDATE holds SET scope = 3" + where + literal("open")}, []string{is("open", "scope", "0", "3")}},
+		{"reference", []string{"UPDATE holds SET reference = 'altered'" + where + literal("open")}, []string{is("open", "reference", `""`, `"altered"`)}},
 		{
 			"wallet",
 			[]string{"UPDATE holds SET service = 'voip'" + where + literal("open")},
-			[]string{"hold " + id("open") + ": by its transactions", held + "0,", "wallet voip of account 3: its open holds add up to 0.000019, the wallet says 0"},
+			[]string{is("open", "service", "sms", "voip"), held + "0,", "wallet voip of account 3: its open holds add up to 0.000019, the wallet says 0"},
 		},
 		{
 			"account",
@@ -104,7 +121,7 @@ func TestVerifyFindsDamagedHolds(t *testing.T) {
 			[]string{
 				"UPDATE wallets SET held = held - 1 WHERE account_id = 3 AND service = 'sms'", "UPDATE holds SET remaining = remaining - 1" + where + literal("open"),
 			},
-			[]string{"by its entries 0.000019 is held", "hold " + id("open") + ": by its transactions"},
+			[]string{"by its entries 0.000019 is held", is("open", "remaining", "0.000019", "0.000018")},
 		},
 		{
 			"placing transaction deleted",
@@ -119,12 +136,12 @@ func TestVerifyFindsDamagedHolds(t *testing.T) {
 		{
 			"capture deleted",
 			[]string{"DELETE FROM transactions" + where + literal("open-1")},
-			[]string{is("open", "open with 0.000001 captured and 0.000019 remaining", "open with 0.000011 and 0.000019"), "hold " + id("open") + ": transaction " + id("open-2") + " is not what"},
+			[]string{is("open", "captured", "0.000001", "0.000011"), "hold " + id("open") + ": transaction " + id("open-2") + " is not what"},
 		},
 		{
 			"release made a rejection",
 			[]string{"UPDATE transactions SET rejection = 'hold_not_open'" + where + literal("released-1")},
-			[]string{is("released", "open with 0 captured and 0.00001 remaining", "released with 0 and 0")},
+			[]string{is("released", "state", "open", "released")},
 		},
 		{
 			"capture of another hold",

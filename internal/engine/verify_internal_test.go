@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -92,24 +93,42 @@ func TestSameHold(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	elsewhere := time.FixedZone("UTC+7", 7*3600)
-	hold := ledger.Hold{ID: ledger.TransactionID{1}, State: ledger.HoldOpen, Amount: 1, CreatedAt: at, ExpiresAt: at.Add(1), ClosedAt: at.Add(2)}
+	hold := ledger.Hold{ID: ledger.TransactionID{1}, State: ledger.HoldOpen, Amount: 1, CreatedAt: at, ExpiresAt: at.Add(time.Second), ClosedAt: at.Add(2 * time.Second)}
 	same := hold
 	same.CreatedAt, same.ExpiresAt, same.ClosedAt = hold.CreatedAt.In(elsewhere), hold.ExpiresAt.In(elsewhere), hold.ClosedAt.In(elsewhere)
 	if !sameHold(&hold, &same) || !sameHold(&same, &hold) {
 		t.Error("a hold is not the same as itself")
 	}
-	for i, change := range []func(*ledger.Hold){
-		func(h *ledger.Hold) { h.ID[0]++ },
-		func(h *ledger.Hold) { h.Key = "k" },
-		func(h *ledger.Hold) { h.Remaining++ },
-		func(h *ledger.Hold) { h.CreatedAt = h.CreatedAt.Add(1) },
-		func(h *ledger.Hold) { h.ExpiresAt = h.ExpiresAt.Add(1) },
-		func(h *ledger.Hold) { h.ClosedAt = time.Time{} },
-	} {
+	changes := []struct {
+		change    func(*ledger.Hold)
+		differing [3]string // the column with the values
+	}{
+		{func(h *ledger.Hold) { h.ID[0]++ }, [3]string{"id", "01000000-0000-0000-0000-000000000000", "02000000-0000-0000-0000-000000000000"}},
+		{func(h *ledger.Hold) { h.Account = 7 }, [3]string{"account_id", "0", "7"}},
+		{func(h *ledger.Hold) { h.Service = ledger.SMS }, [3]string{"service", "", "sms"}},
+		{func(h *ledger.Hold) { h.Scope = 7 }, [3]string{"scope", "0", "7"}},
+		{func(h *ledger.Hold) { h.Key = "k" }, [3]string{"key_id", `""`, `"k"`}},
+		{func(h *ledger.Hold) { h.Reference = "m\n" }, [3]string{"reference", `""`, `"m\n"`}},
+		{func(h *ledger.Hold) { h.State = ledger.HoldExpired }, [3]string{"state", "open", "expired"}},
+		{func(h *ledger.Hold) { h.Amount++ }, [3]string{"amount", "0.000001", "0.000002"}},
+		{func(h *ledger.Hold) { h.Captured++ }, [3]string{"captured", "0", "0.000001"}},
+		{func(h *ledger.Hold) { h.Remaining++ }, [3]string{"remaining", "0", "0.000001"}},
+		{func(h *ledger.Hold) { h.CreatedAt = h.CreatedAt.Add(time.Microsecond) }, [3]string{"created_at", "2026-01-02T03:04:05.000000Z", "2026-01-02T03:04:05.000001Z"}},
+		{func(h *ledger.Hold) { h.ExpiresAt = h.ExpiresAt.Add(time.Microsecond) }, [3]string{"expires_at", "2026-01-02T03:04:06.000000Z", "2026-01-02T03:04:06.000001Z"}},
+		{func(h *ledger.Hold) { h.ClosedAt = time.Time{} }, [3]string{"closed_at", "2026-01-02T03:04:07.000000Z", "none"}},
+	}
+	for _, tt := range changes {
 		other := same
-		change(&other)
+		tt.change(&other)
 		if sameHold(&hold, &other) || sameHold(&other, &hold) {
-			t.Errorf("change %d goes unseen", i)
+			t.Errorf("a change of %s goes unseen", tt.differing[0])
 		}
+		if column, of, ofOther := differing(&hold, &other); [3]string{column, of, ofOther} != tt.differing {
+			t.Errorf("%s is told as %s: %s and %s", tt.differing[0], column, of, ofOther)
+		}
+	}
+	// A wallet is two of them, and a column that is new has its place here, too.
+	if fields := reflect.TypeFor[ledger.Hold]().NumField() + 1; len(changes) != fields || len(holdColumns(&hold)) != fields {
+		t.Errorf("a hold has %d columns, %d are told", fields, len(holdColumns(&hold)))
 	}
 }

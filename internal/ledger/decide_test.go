@@ -358,6 +358,33 @@ func TestDecideCaptureSum(t *testing.T) {
 	}
 }
 
+// What the rejection of a capture says may be had is just what may be had: so
+// much beside what the hold reserves, and not a millionth more.
+func TestDecideCaptureAbove(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		caps ledger.Caps
+		code ledger.Code
+		text string
+	}{
+		{ledger.Caps{}, ledger.InsufficientFunds, "0.00004 is available beside what the hold reserves, 0.000101 was asked for in all"},
+		{ledger.Caps{Daily: 140}, ledger.SpendCapReached, "the daily spend cap leaves 0.00004 beside what the hold reserves, 0.000101 was asked for in all"},
+	} {
+		credit := ledger.Amount(0)
+		if tt.code == ledger.SpendCapReached {
+			credit = 1000 // so that the cap is what stands in the way
+		}
+		s := about(ledger.Capture, active(1, 100, 60, credit))
+		s.From.Wallet.Caps = tt.caps
+		above := one(ledger.Capture, 101)
+		above.Decide(s, noon)
+		wantError(t, above.Err(), tt.code, tt.text)
+		if within := one(ledger.Capture, 40+s.Hold.Remaining); within.Decide(s, noon) == nil {
+			t.Errorf("decided %q", within.Rejection)
+		}
+	}
+}
+
 // Only an open hold is acted upon, and one that is past its expiry is not open
 // any more, whether or not the ledger came round to closing it.
 func TestDecideHoldStates(t *testing.T) {

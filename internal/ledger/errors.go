@@ -17,6 +17,7 @@ const (
 	Forbidden            Code = "forbidden"
 	NotFound             Code = "not_found"
 	MethodNotAllowed     Code = "method_not_allowed"
+	RequestTimeout       Code = "request_timeout"
 	Conflict             Code = "conflict"
 	TooLarge             Code = "request_too_large"
 	RateLimited          Code = "rate_limited"
@@ -46,6 +47,7 @@ var statuses = map[Code]int{
 	Forbidden:            403,
 	NotFound:             404,
 	MethodNotAllowed:     405,
+	RequestTimeout:       408,
 	Conflict:             409,
 	AccountNotActive:     409,
 	WalletNotActive:      409,

@@ -84,7 +84,7 @@ func TestStatuses(t *testing.T) {
 	t.Parallel()
 	want := map[ledger.Code]int{
 		"invalid_request": 400, "unauthorized": 401, "insufficient_funds": 402, "ip_denied": 403, "forbidden": 403,
-		"not_found": 404, "method_not_allowed": 405, "conflict": 409, "account_not_active": 409, "wallet_not_active": 409,
+		"not_found": 404, "method_not_allowed": 405, "request_timeout": 408, "conflict": 409, "account_not_active": 409, "wallet_not_active": 409,
 		"hold_not_open": 409, "hold_expired": 409, "batch_rejected": 409, "request_too_large": 413,
 		"currency_mismatch": 422, "amount_out_of_range": 422, "amount_not_allowed": 422, "spend_cap_reached": 422,
 		"refund_exceeds_charge": 422, "idempotency_key_reused": 422, "rate_limited": 429,

@@ -353,7 +353,7 @@ func (t *Transaction) Err() error {
 	case "":
 		return nil
 	case InsufficientFunds:
-		return Errorf(InsufficientFunds, "%s is available, %s was asked for", t.Available, t.Amount).
+		return Errorf(InsufficientFunds, "%s is available%s", t.Available, t.asked()).
 			WithHint("top the wallet up, then post again with a new idempotency key")
 	case AccountNotActive:
 		return Errorf(AccountNotActive, "the account's status does not allow this %s", t.Kind)
@@ -364,10 +364,12 @@ func (t *Transaction) Err() error {
 	case HoldPastExpiry:
 		return Errorf(HoldPastExpiry, "the hold has expired").WithHint("nothing is reserved any more: post a charge instead")
 	case AmountNotAllowed:
+		text := t.Amount.String() + " is not between the least and the most that the wallet allows"
 		if t.Amount == 0 { // a capture of all that the hold has
-			return Errorf(AmountNotAllowed, "what remains of the hold is more than the wallet allows at once")
+			text = "what remains of the hold is more than the wallet allows at once"
 		}
-		return Errorf(AmountNotAllowed, "%s is not between the least and the most that the wallet allows", t.Amount)
+		return Errorf(AmountNotAllowed, "%s", text).
+			WithHint("GET /v1/accounts/%d/wallets/%s says min_amount and max_amount, where 0 is no bound", t.Wallet.Account, t.Wallet.Service)
 	case SpendCapReached:
 		return t.capError()
 	case RefundExceedsCharge:
@@ -382,12 +384,22 @@ func (t *Transaction) Err() error {
 	}
 }
 
+// asked ends a sentence about what may still be spent. A capture takes what its
+// hold reserves first, which is neither in what is available nor in what a cap
+// leaves, and how much that was is not stored.
+func (t *Transaction) asked() string {
+	if t.Kind == Capture {
+		return " beside what the hold reserves, " + t.Amount.String() + " was asked for in all"
+	}
+	return ", " + t.Amount.String() + " was asked for"
+}
+
 func (t *Transaction) capError() *Error {
 	which, left := "daily", t.CapLeft.Daily
 	if left == NoCap || t.CapLeft.Monthly != NoCap && t.CapLeft.Monthly < left {
 		which, left = "monthly", t.CapLeft.Monthly
 	}
-	return Errorf(SpendCapReached, "the %s spend cap leaves %s, %s was asked for", which, left, t.Amount).
+	return Errorf(SpendCapReached, "the %s spend cap leaves %s%s", which, left, t.asked()).
 		WithHint("the cap is the operator's; try again when the next period begins, with a new idempotency key")
 }
 

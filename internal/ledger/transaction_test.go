@@ -742,19 +742,22 @@ func TestNewBatchIDIsTheWholeBatch(t *testing.T) {
 func TestTransactionErrGolden(t *testing.T) {
 	t.Parallel()
 	hold := ledger.NewTransactionID(7, "hold-1")
+	sms7 := ledger.WalletRef{Account: 7, Service: ledger.SMS}
 	for _, tt := range []struct {
 		rejection ledger.Code
 		kind      ledger.Kind
 		want      string
 	}{
 		{ledger.InsufficientFunds, ledger.Charge, "insufficient_funds: -18.383 is available, 0.0383 was asked for (top the wallet up, then post again with a new idempotency key)"},
+		{ledger.InsufficientFunds, ledger.Capture, "insufficient_funds: -18.383 is available beside what the hold reserves, 0.0383 was asked for in all (top the wallet up, then post again with a new idempotency key)"},
 		{ledger.AccountNotActive, ledger.Charge, "account_not_active: the account's status does not allow this charge"},
 		{ledger.AccountNotActive, ledger.Extend, "account_not_active: the account's status does not allow this extend"},
 		{ledger.WalletNotActive, ledger.PlaceHold, "wallet_not_active: the wallet is suspended, which does not allow this hold"},
 		{ledger.HoldNotOpen, ledger.Release, "hold_not_open: the hold is captured or released already (GET /v1/holds/" + hold.String() + " says what became of it)"},
 		{ledger.HoldPastExpiry, ledger.Capture, "hold_expired: the hold has expired (nothing is reserved any more: post a charge instead)"},
-		{ledger.AmountNotAllowed, ledger.Charge, "amount_not_allowed: 0.0383 is not between the least and the most that the wallet allows"},
+		{ledger.AmountNotAllowed, ledger.Charge, "amount_not_allowed: 0.0383 is not between the least and the most that the wallet allows (GET /v1/accounts/7/wallets/sms says min_amount and max_amount, where 0 is no bound)"},
 		{ledger.SpendCapReached, ledger.Charge, "spend_cap_reached: the daily spend cap leaves 0.5, 0.0383 was asked for (the cap is the operator's; try again when the next period begins, with a new idempotency key)"},
+		{ledger.SpendCapReached, ledger.Capture, "spend_cap_reached: the daily spend cap leaves 0.5 beside what the hold reserves, 0.0383 was asked for in all (the cap is the operator's; try again when the next period begins, with a new idempotency key)"},
 		{ledger.RefundExceedsCharge, ledger.Refund, "refund_exceeds_charge: with 0.0383 the refunds would be more than the charge"},
 		{ledger.BatchRejected, ledger.Charge, "batch_rejected: another transaction of the batch was rejected, so none is posted (post the batch again with new idempotency keys once that one is right)"},
 		{ledger.CurrencyMismatch, ledger.Transfer, "currency_mismatch: the two wallets are kept in different currencies"},
@@ -763,7 +766,7 @@ func TestTransactionErrGolden(t *testing.T) {
 		{"moon_in_the_way", ledger.Charge, "moon_in_the_way: the wallet cannot carry this amount"},
 	} {
 		tx := ledger.Transaction{
-			Request: ledger.Request{Kind: tt.kind, Amount: 38_300, Parent: hold}, Rejection: tt.rejection,
+			Request: ledger.Request{Kind: tt.kind, Wallet: sms7, Amount: 38_300, Parent: hold}, Rejection: tt.rejection,
 			Balance: -20_000_000, Held: 1, Available: -18_383_000, CapLeft: ledger.CapLeft{Daily: 500_000, Monthly: 600_000},
 		}
 		err := tx.Err()
@@ -780,8 +783,9 @@ func TestTransactionErrGolden(t *testing.T) {
 		t.Errorf("a posted transaction has the error %v", err)
 	}
 	// A capture of all that remains names no amount, and "0 is not between" would puzzle.
-	all := ledger.Transaction{Request: ledger.Request{Kind: ledger.Capture, Parent: hold}, Rejection: ledger.AmountNotAllowed}
-	if got, want := all.Err().Error(), "amount_not_allowed: what remains of the hold is more than the wallet allows at once"; got != want {
+	all := ledger.Transaction{Request: ledger.Request{Kind: ledger.Capture, Wallet: sms7, Parent: hold}, Rejection: ledger.AmountNotAllowed}
+	if got, want := all.Err().Error(), "amount_not_allowed: what remains of the hold is more than the wallet allows at once "+
+		"(GET /v1/accounts/7/wallets/sms says min_amount and max_amount, where 0 is no bound)"; got != want {
 		t.Errorf("the error is %q, want %q", got, want)
 	}
 }

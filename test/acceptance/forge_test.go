@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -9,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	_ "modernc.org/sqlite" // to go past Saldo
 
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
+	"github.com/saldo-ledger/saldo/internal/store/storetest"
 	"github.com/saldo-ledger/saldo/test/saldotest"
 )
 
@@ -27,18 +26,8 @@ func forge(tb testing.TB, store saldotest.Store, db string, statements ...string
 		}
 		return
 	}
-	file, err := sql.Open("sqlite", db)
-	if err != nil {
+	if err := storetest.Forge(tb.Context(), db, statements...); err != nil {
 		tb.Fatal(err)
-	}
-	defer shut(tb, file)
-	for _, trigger := range []string{"transactions_no_update", "transactions_no_delete", "entries_no_delete", "holds_no_delete"} {
-		statements = append([]string{"DROP TRIGGER IF EXISTS " + trigger}, statements...)
-	}
-	for _, statement := range statements {
-		if _, err := file.ExecContext(tb.Context(), statement); err != nil {
-			tb.Fatalf("%s: %v", statement, err)
-		}
 	}
 }
 

@@ -18,14 +18,26 @@ type snapshot struct{ tx pgx.Tx }
 func (s *Store) Snapshot(ctx context.Context, fn func(engine.Snapshot) error) error {
 	tx, err := s.reader.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return err
+		return s.broken(ctx, err)
 	}
 	defer func() {
 		ctx, cancel := limited(context.WithoutCancel(ctx))
 		defer cancel()
 		_ = tx.Rollback(ctx) // Nothing was written, so there is nothing to lose.
 	}()
-	return fn(&snapshot{tx})
+	err = fn(&snapshot{tx})
+	if codeOf(err) == "" && !tx.Conn().IsClosed() {
+		return err // It has nothing to do with the server.
+	}
+	return s.broken(ctx, err)
+}
+
+// broken says which usual failure ended a snapshot, unless the caller gave it up.
+func (s *Store) broken(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return s.told(named(err))
 }
 
 func (s *snapshot) Wallets(ctx context.Context, after ledger.WalletRef, limit int) ([]engine.WalletRow, error) {
@@ -168,4 +180,21 @@ func (s *snapshot) WalletTotals(ctx context.Context) ([]engine.WalletTotal, erro
 		return row.Scan(&into.Currency, total{&into.Balance}, total{&into.Held})
 	}, `SELECT a.currency, sum(w.balance)::text, sum(w.held)::text
 		FROM wallets AS w JOIN accounts AS a ON a.id = w.account_id GROUP BY a.currency ORDER BY a.currency`)
+}
+
+// guards are the triggers that refuse to change history, in order. The name of
+// each begins with that of its table.
+var guards = []string{
+	"entries_no_change", "entries_no_truncate", "holds_no_delete", "holds_no_truncate",
+	"refunds_no_delete", "refunds_no_truncate", "transactions_no_change", "transactions_no_truncate",
+}
+
+// MissingGuards counts a trigger that is disabled, or runs on replicas alone, as
+// missing. CockroachDB has none for TRUNCATE, see truncateVersion.
+func (s *snapshot) MissingGuards(ctx context.Context) ([]string, error) {
+	return page(ctx, s.tx, func(row pgx.Row, into *string) error { return row.Scan(into) },
+		`SELECT wanted.name FROM unnest($1::text[]) AS wanted (name)
+		WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t WHERE t.tgname::text = wanted.name
+			AND t.tgrelid = to_regclass(split_part(wanted.name, '_no_', 1)) AND t.tgenabled IN ('O', 'A'))
+		AND NOT (wanted.name LIKE '%truncate' AND version() LIKE 'CockroachDB%') ORDER BY wanted.name COLLATE "C"`, guards)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,12 +27,50 @@ var _ copier.Target = (*Copy)(nil)
 func OpenCopy(ctx context.Context, path string) (*Copy, error) {
 	store, err := openToWrite(ctx, path)
 	if errors.Is(err, ErrNotFound) {
-		store, err = Create(ctx, path)
+		if err = createCopy(ctx, path); err == nil {
+			store, err = openToWrite(ctx, path)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Copy{store}, nil
+}
+
+// createCopy makes a ledger that is an unfinished copy from the moment that it has
+// its name, so that whatever ends this process leaves none that could be served.
+func createCopy(ctx context.Context, to string) (err error) {
+	to = filepath.Clean(to) // SQLite takes what comes after two slashes for a host
+	partial := to + Partial
+	lock, err := lockPartial(partial)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, Remove(partial), lock.Unlock()) }()
+	for _, step := range []func() error{
+		func() error { return create(partial) },
+		func() error { return brand(ctx, partial) },
+		func() error { return markCopy(ctx, partial) },
+		func() error { return seal(ctx, partial) },
+		func() error { return sync(partial) },
+		func() error { return name("", to, false) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markCopy makes the tables, and notes that they are for a copy that was not begun.
+func markCopy(ctx context.Context, path string) (err error) {
+	w, err := openWriter(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	_, err = w.conn.ExecContext(ctx, "INSERT INTO copy_progress (id, source, transactions, finished) VALUES (1, zeroblob(32), 0, 0)")
+	return err
 }
 
 // checkCopy refuses a copy that is not finished, which is no ledger.
@@ -60,7 +99,13 @@ func (s *Store) leaveCopy(ctx context.Context) error {
 }
 
 // State tells how far the copy is, nil where none was begun.
-func (c *Copy) State(ctx context.Context) (*copier.State, error) { return c.copyProgress(ctx) }
+func (c *Copy) State(ctx context.Context) (*copier.State, error) {
+	state, err := c.copyProgress(ctx)
+	if !state.Begun() {
+		state = nil
+	}
+	return state, err
+}
 
 func (s *Store) copyProgress(ctx context.Context) (*copier.State, error) {
 	var source, last []byte
@@ -79,7 +124,7 @@ func (s *Store) copyProgress(ctx context.Context) (*copier.State, error) {
 // Begin begins a copy, or goes on with one.
 func (c *Copy) Begin(ctx context.Context, source ledger.Hash) error {
 	return c.write(ctx, func(t *tx) error {
-		done, err := t.conn.ExecContext(ctx, "UPDATE copy_progress SET finished = 0 WHERE source = ?", source[:])
+		done, err := t.conn.ExecContext(ctx, "UPDATE copy_progress SET finished = 0, source = ?1 WHERE source IN (?1, zeroblob(32))", source[:])
 		if err != nil {
 			return err
 		}

@@ -191,6 +191,22 @@ func (s *snapshot) WalletTotals(ctx context.Context) ([]engine.WalletTotal, erro
 	}, query)
 }
 
+// guards are the triggers that refuse to change history, in order. They are as
+// old as the tables, so an old ledger that is only read has them, too.
+var guards = []string{
+	"entries_no_delete", "entries_no_update", "holds_no_delete", "refunds_no_delete",
+	"transactions_no_delete", "transactions_no_update",
+}
+
+func (s *snapshot) MissingGuards(ctx context.Context) ([]string, error) {
+	there, err := page(ctx, s.tx, func(row scanner, into *string) error { return row.Scan(into) },
+		"SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(guards), func(name string) bool { return slices.Contains(there, name) }), nil
+}
+
 // page reads the rows of a query, which names its own limit.
 func page[T any](ctx context.Context, tx *sql.Tx, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)

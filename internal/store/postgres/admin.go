@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 	"github.com/saldo-ledger/saldo/internal/store/sqlrow"
 )
@@ -145,6 +146,29 @@ func taken(err error) error {
 		}
 	}
 	return err
+}
+
+// AddFirstKey adds a key to a ledger that Create has made, in which nothing is yet.
+// Several processes may have made it at once: the first to add a key has it, and
+// the others are given ErrExists.
+//
+// Rows that no other write touches are locked, because a row that is not there
+// cannot be. Who had to wait for them sees with its next statement what was added.
+func (s *Store) AddFirstKey(ctx context.Context, key *ledger.Key) error {
+	return s.Write(ctx, func(t engine.Tx) error {
+		conn := t.(*tx).conn
+		if _, err := conn.Exec(ctx, "SELECT 1 FROM "+versionTable+" ORDER BY id FOR UPDATE"); err != nil {
+			return err
+		}
+		var used bool
+		if err := conn.QueryRow(ctx, selectUsed).Scan(&used); err != nil {
+			return err
+		}
+		if used {
+			return ErrExists
+		}
+		return t.InsertKey(ctx, key)
+	})
 }
 
 // Forget removes the key of a ledger in which nothing else is, for when its first

@@ -67,6 +67,50 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
+// A deadlock that does not go away ends in an error that says so, for the whole
+// batch at once: it is not met again for each of its requests.
+func TestLastingDeadlock(t *testing.T) {
+	t.Parallel()
+	store, database := newLedger(t)
+	e := storetest.NewEngine(t, store, engine.Options{SweepInterval: -1})
+	// What a sequence counts stays counted when a transaction is rolled back.
+	exec(t, database, `CREATE SEQUENCE attempts;
+		CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN PERFORM nextval('attempts'); RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$;
+		CREATE TRIGGER deadlock BEFORE INSERT ON transactions FOR EACH STATEMENT EXECUTE FUNCTION deadlock()`)
+	release := hold(t, database, "SELECT 1 FROM wallets WHERE account_id = 8 FOR UPDATE")
+	errs := make(chan error)
+	charge := func(name string, account ledger.AccountID) {
+		_, _, err := e.Post(t.Context(), ledger.Request{IdempotencyKey: name, Kind: ledger.Charge, Wallet: sms(account), Amount: 1})
+		errs <- err
+	}
+	go charge("first", 8) // keeps the committer busy until the others are there, which share a transaction then
+	const waiting = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+	for deadline := time.Now().Add(8 * time.Second); query(t, database, waiting) == "0"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for the wallet")
+		}
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		go charge(name, 7)
+	}
+	time.Sleep(100 * time.Millisecond)
+	release()
+	for range 4 {
+		if err := <-errs; ledger.CodeOf(err) != ledger.Overloaded || !strings.Contains(err.Error(), "each other's way") {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	if got := query(t, database, "SELECT last_value::text FROM attempts"); got != "24" {
+		t.Errorf("there were %s attempts at two transactions", got)
+	}
+	exec(t, database, "DROP TRIGGER deadlock ON transactions")
+	go charge("a", 7)
+	if err := <-errs; err != nil {
+		t.Error(err)
+	}
+}
+
 // A connection that is lost before the commit costs another attempt.
 func TestLostConnection(t *testing.T) {
 	t.Parallel()

@@ -68,6 +68,9 @@ var (
 	ErrResources = errors.New("the database server has run out of room or memory")
 	// ErrSlow says that the server gave up after one of the time-outs.
 	ErrSlow = errors.New("the database server did not do it in time")
+	// ErrContention says that the server ended a transaction for the sake of others,
+	// after a deadlock for example, and again in each further attempt.
+	ErrContention = errors.New("the database server gave it up, because something else stood in its way")
 	// ErrPrivilege says that the user may not do what a ledger needs.
 	ErrPrivilege = errors.New("the database user may not do that")
 	// ErrReadOnly is given by a write to a store that was opened to read.
@@ -116,6 +119,9 @@ type Store struct {
 
 var _ engine.Store = (*Store)(nil)
 
+// selectUsed tells whether something is in a ledger.
+const selectUsed = "SELECT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM keys)"
+
 // Create makes a ledger in an empty database and opens it. A ledger in which
 // nothing is yet, not even a key, counts as empty: an earlier attempt may have
 // ended there. Errors: ErrURL, ErrExists, ErrNotLedger, ErrReplica, ErrClock,
@@ -129,7 +135,7 @@ func Create(ctx context.Context, url string) (*Store, error) {
 			return err
 		}
 		var used bool
-		err := s.reader.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM keys)").Scan(&used)
+		err := s.reader.QueryRow(ctx, selectUsed).Scan(&used)
 		if err != nil && codeOf(err) != undefinedTable { // which another node is about to make
 			return err
 		}

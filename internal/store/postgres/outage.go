@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ var names = map[string]error{
 	lockNotAvailable:     ErrSlow,
 	queryCanceled:        ErrSlow,
 	idleTooLong:          ErrSlow,
+	serializationFailure: ErrContention,
+	deadlockDetected:     ErrContention,
 	adminShutdown:        ErrUnreachable,
 	crashShutdown:        ErrUnreachable,
 	cannotConnectNow:     ErrUnreachable,
@@ -54,7 +57,7 @@ func nameOf(err error) error {
 	if name, ok := names[code]; ok {
 		return name
 	}
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	failed, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch {
 	case errors.Is(err, ErrReplica), errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrStandbyConnection):
 		return ErrReplica
@@ -69,7 +72,7 @@ func nameOf(err error) error {
 	case code != "":
 		return nil
 	case connecting:
-		return nameOfConnecting(err)
+		return nameOfConnecting(failed)
 	case disconnected(err):
 		return ErrUnreachable
 	}
@@ -77,18 +80,26 @@ func nameOf(err error) error {
 }
 
 // nameOfConnecting names a failure to connect of which the server says nothing.
-func nameOfConnecting(err error) error {
+func nameOfConnecting(err *pgconn.ConnectError) error {
 	_, untrusted := errors.AsType[x509.UnknownAuthorityError](err)
 	_, misnamed := errors.AsType[x509.HostnameError](err)
 	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case untrusted, misnamed, unverified:
 		return ErrCertificate
-	case strings.Contains(err.Error(), "server refused TLS connection"): // which has no name there
+	case demandsTLS(err.Config) && strings.Contains(err.Error(), "server refused TLS connection"): // which has no name there
 		return ErrNoTLS
+	case errors.Is(err, pgconn.ErrPrimaryConnection):
+		return ErrSetting // target_session_attrs=standby
 	default:
 		return ErrUnreachable
 	}
+}
+
+// demandsTLS tells whether no attempt to connect does without TLS. Where one
+// does, a refusal of TLS is not what made it fail.
+func demandsTLS(config *pgconn.Config) bool {
+	return config.TLSConfig != nil && !slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
 // disconnected tells whether a connection ended, or nothing came on it in time.
@@ -106,6 +117,7 @@ var outages = map[error]string{
 	ErrConnections: "the database has no connection free",
 	ErrResources:   "the database has run out of room or memory",
 	ErrSlow:        "the database did not do it in time: something holds a lock, or it is busy",
+	ErrContention:  "transactions stand in each other's way in the database",
 	ErrClock:       "the clocks of this node and of the database differ",
 	ErrPassword:    notLetIn,
 	ErrNoDatabase:  notLetIn,

@@ -3,8 +3,10 @@ package postgres_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,6 +54,7 @@ func TestTLS(t *testing.T) {
 	database := pgtest.NewDatabase(t)
 	opened(t)(postgres.Create(t.Context(), database))
 	plain := newPooler(t, 2).URL(database) // which has no TLS
+	broken := "postgres://saldo@" + plainAndBroken(t) + "/test?sslmode=disable"
 	ca, wrong, missing := pgtest.CA(t), pgtest.OtherCA(t), filepath.Join(t.TempDir(), "none.pem")
 	misnamed := strings.Replace(database, "127.0.0.1", "localhost", 1)
 	with := func(url, settings string) string { return strings.Replace(url, "sslmode=disable", settings, 1) }
@@ -74,6 +77,10 @@ func TestTLS(t *testing.T) {
 		{with(plain, "sslmode=prefer"), nil},
 		{with(plain, "sslmode=require"), postgres.ErrNoTLS},
 		{with(plain, "sslmode=verify-full&sslrootcert="+ca), postgres.ErrNoTLS},
+		// Where TLS may be missing, its absence is not what went wrong.
+		{with(plain, "sslmode=prefer&target_session_attrs=standby"), postgres.ErrSetting},
+		{with(broken, "sslmode=prefer"), postgres.ErrUnreachable},
+		{with(broken, "sslmode=require"), postgres.ErrNoTLS},
 	} {
 		store, err := postgres.OpenReadOnly(t.Context(), test.url)
 		if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
@@ -93,6 +100,34 @@ func TestTLS(t *testing.T) {
 			t.Errorf("sslmode=%s: encrypted is %q", mode, got)
 		}
 	}
+}
+
+// plainAndBroken is the address of a server that refuses TLS, and ends each
+// connection that goes on without it.
+func plainAndBroken(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 8)
+			_, err = io.ReadFull(client, request)
+			if err == nil && binary.BigEndian.Uint32(request[4:]) == 80877103 { // which asks for TLS
+				_, err = client.Write([]byte("N"))
+			}
+			if err := errors.Join(err, client.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	return listener.Addr().String()
 }
 
 // A session says which node it belongs to, unless the URL says something else.

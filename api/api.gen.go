@@ -113,6 +113,7 @@ const (
 	ErrorCodeOverloaded           ErrorCode = "overloaded"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
 	ErrorCodeRefundExceedsCharge  ErrorCode = "refund_exceeds_charge"
+	ErrorCodeRequestTimeout       ErrorCode = "request_timeout"
 	ErrorCodeRequestTooLarge      ErrorCode = "request_too_large"
 	ErrorCodeSpendCapReached      ErrorCode = "spend_cap_reached"
 	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
@@ -161,6 +162,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeRefundExceedsCharge:
+		return true
+	case ErrorCodeRequestTimeout:
 		return true
 	case ErrorCodeRequestTooLarge:
 		return true
@@ -2178,6 +2181,9 @@ type NotFound = Problem
 // PaymentRequired A failure, as problem details (RFC 9457).
 type PaymentRequired = Problem
 
+// RequestTimeout A failure, as problem details (RFC 9457).
+type RequestTimeout = Problem
+
 // TooLarge A failure, as problem details (RFC 9457).
 type TooLarge = Problem
 
@@ -2224,7 +2230,7 @@ type ListAccountKeysParams struct {
 
 // GetWalletParams defines parameters for GetWallet.
 type GetWalletParams struct {
-	// At The time as of which the wallet is read, by default now. A date stands for the start of that day in `tz`.
+	// At The time as of which the wallet is read, by default now; not one to come. A date stands for the start of that day in `tz`.
 	At *TimeOrDate `form:"at,omitempty" json:"at,omitempty"`
 
 	// Tz The time zone in which days begin, by default UTC.
@@ -2554,6 +2560,21 @@ type ServerInterface interface {
 	// ReconcileUpstream Compare what a provider took with what was charged
 	// (GET /v1/upstreams/{name}/reconciliation)
 	ReconcileUpstream(w http.ResponseWriter, r *http.Request, name UpstreamPath, params ReconcileUpstreamParams)
+}
+
+// QueryNames are the names that the query of each route may have, by the
+// route's pattern. A route without any is not there.
+var QueryNames = map[string][]string{
+	"GET /v1/accounts":                                      {"limit", "cursor"},
+	"GET /v1/accounts/{account}/keys":                       {"limit", "cursor"},
+	"GET /v1/accounts/{account}/wallets/{wallet}":           {"at", "tz"},
+	"GET /v1/accounts/{account}/wallets/{wallet}/statement": {"from", "to", "tz", "type", "format", "limit", "cursor"},
+	"GET /v1/holds":                                         {"account", "wallet", "state", "reference", "limit", "cursor"},
+	"GET /v1/keys":                                          {"limit", "cursor"},
+	"GET /v1/reports/usage":                                 {"group", "from", "to", "tz", "account", "upstream", "limit", "cursor"},
+	"GET /v1/transactions":                                  {"reference", "idempotency_key", "account", "limit", "cursor"},
+	"GET /v1/upstreams/{name}/readings":                     {"from", "to", "tz", "step", "service", "currency", "limit", "cursor"},
+	"GET /v1/upstreams/{name}/reconciliation":               {"from", "to", "tz"},
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.

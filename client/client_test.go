@@ -184,6 +184,7 @@ func TestRetries(t *testing.T) {
 		{"post, network error", post, reply{}, 5},
 		{"post, overloaded", post, rejection(503, "overloaded"), 5},
 		{"post, outcome unknown", post, rejection(503, "outcome_unknown"), 5},
+		{"post, too slow", post, rejection(408, "request_timeout"), 5},
 		{"post, rate limited", post, rejection(429, "rate_limited"), 5},
 		{"post, bad gateway", post, reply{status: 502}, 5},
 		{"post, gateway timeout", post, reply{status: 504}, 5},

@@ -48,10 +48,11 @@ func (e *Error) Error() string {
 }
 
 // Temporary tells whether the failure may be gone soon, so that the same request
-// is worth sending again later: the server is busy, or cannot be reached.
+// is worth sending again later: the server is busy, or cannot be reached, or the
+// request was too slow on its way.
 func (e *Error) Temporary() bool {
 	switch e.Status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	default:
 		return false

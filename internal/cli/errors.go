@@ -126,7 +126,7 @@ func exitStatus(status int) int {
 		return ExitRejected
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return ExitUnauthorized
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return ExitUnavailable
 	default:
 		return ExitFailure
@@ -141,7 +141,7 @@ func decided(err error) bool {
 	if !errors.As(err, &reply) || reply.Code == "" {
 		return false
 	}
-	return reply.Status >= 400 && reply.Status <= 499 && reply.Status != http.StatusTooManyRequests
+	return reply.Status >= 400 && reply.Status <= 499 && exitStatus(reply.Status) != ExitUnavailable
 }
 
 // cause is the reason of a failed exchange without the request around it.

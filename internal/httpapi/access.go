@@ -49,6 +49,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, who access, handl
 		err = who.check(key)
 	}
 	if err == nil {
+		err = checkQuery(r)
+	}
+	if err == nil {
 		err = handle(key)
 	}
 	if err != nil {

@@ -248,7 +248,7 @@ func TestBatchTransactionMembers(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
 	rec := h.do("POST", batchPath, `{"transactions":[{"idempotency_key":"k","type":"transfer","account":1,"wallet":"sms","amount":"1","reference":"r",
-		"metadata":{"k":"v"},"to_account":1,"to_wallet":"voip","hold":"","charge":"","expires_in":null,"final":null}]}`, as(h.root))
+		"metadata":{"k":"v"},"to_account":1,"to_wallet":"voip","hold":"","charge":""}]}`, as(h.root))
 	if diff := cmp.Diff([]string{"rejected insufficient_funds"}, outcomes(read[api.BatchReply](t, rec).Items)); diff != "" {
 		t.Error(diff)
 	}

@@ -3,14 +3,20 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/internal/httpapi"
@@ -75,11 +81,11 @@ func TestBodies(t *testing.T) {
 		{"name as a boolean", accounts, `{"name":true}`, "invalid_request: name cannot be a bool"},
 		{"name as an object", accounts, `{"name":{}}`, "invalid_request: name cannot be an object"},
 		{"metadata as an array", accounts, `{"metadata":[]}`, "invalid_request: metadata cannot be an array"},
-		{"metadata with a number", accounts, `{"metadata":{"tier":1}}`, "invalid_request: metadata cannot be a number"},
+		{"metadata with a number", accounts, `{"metadata":{"tier":1}}`, "invalid_request: a value of metadata must be a string, not a number"},
 		{"scopes as a string", keys, `{"scopes":"admin"}`, "invalid_request: scopes cannot be a string"},
 
 		{"no amount", transactions, `{"account":1,"wallet":"sms","type":"charge"}`, "invalid_request: a transaction of type charge needs an amount"},
-		{"an amount of a null", transactions, `{"account":1,"wallet":"sms","type":"charge","amount":null}`, "invalid_request: a transaction of type charge needs an amount"},
+		{"an amount of a null", transactions, `{"account":1,"wallet":"sms","type":"charge","amount":null}`, "invalid_request: amount cannot be null (leave out what is not set)"},
 		{"an empty amount", transactions, `{"account":1,"wallet":"sms","type":"charge","amount":""}`, "invalid_request: amount: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)"},
 		{"an exponent", transactions, `{"amount":"1e3"}`, "invalid_request: amount: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)"},
 		{"a seventh digit", transactions, `{"amount":"0.0000001"}`, "invalid_request: amount: more than six digits after the decimal point"},
@@ -174,6 +180,38 @@ func TestBodyBreaksOff(t *testing.T) {
 	wantProblem(t, rec, ledger.InvalidRequest)
 }
 
+// A good request that is slow, or cut short, on its way is not taken for a wrong
+// one: the same may arrive the next time.
+func TestBodyIsSlow(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	server := h.listen(h.handler, 300*time.Millisecond)
+	for _, tt := range []struct {
+		path, part, want string
+		broken           bool
+	}{
+		{"/v1/transactions", `{"account":1,`, "the request did not arrive within 300ms", false},
+		{"/v1/holds/settle", `[{"reference":`, "the request did not arrive within 300ms", false},
+		{batchPath, `{"transactions":[`, "the request did not arrive within 300ms", false},
+		{"/v1/transactions", `{"account":1,`, "the request broke off", true},
+	} {
+		conn, in := raw(t, server, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nIdempotency-Key: k\r\nContent-Length: 100\r\n\r\n%s", tt.path, h.root.AuthSecret(), tt.part)
+		if tt.broken {
+			_ = conn.(*net.TCPConn).CloseWrite()
+		}
+		reply, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var problem api.Problem
+		err = json.NewDecoder(reply.Body).Decode(&problem)
+		reply.Body.Close()
+		if err != nil || reply.StatusCode != http.StatusRequestTimeout || reply.Close == tt.broken || problem.Code != "request_timeout" || problem.Detail != tt.want || problem.Hint == "" {
+			t.Errorf("%s: %d %v %+v, %v", tt.path, reply.StatusCode, reply.Header, problem, err)
+		}
+	}
+}
+
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, httpapi.GateOptions{})
@@ -209,6 +247,8 @@ func TestParameters(t *testing.T) {
 		"/v1/accounts?cursor=LTE":                   "invalid_request: the cursor is not one that a page gave" + again, // "-1"
 		"/v1/accounts?cursor=MjE0NzQ4MzY0OA":        "invalid_request: the cursor is not one that a page gave" + again, // "2147483648"
 		"/v1/accounts?cursor=YWJj":                  "invalid_request: the cursor is not one that a page gave" + again, // "abc"
+		"/v1/keys?cursor=AA":                        "invalid_request: the cursor is not one that a page gave" + again, // NUL
+		"/v1/keys?cursor=_w":                        "invalid_request: the cursor is not one that a page gave" + again, // no UTF-8
 		"/v1/keys?cursor=garbage!":                  "invalid_request: the cursor is not one that a page gave" + again,
 		"/v1/transactions/abc":                      `invalid_request: "abc" is not a transaction id (an id looks like 5c146b14-3c52-8afd-938a-375d0df1fbf6)`,
 		"/v1/transactions/" + strings.ToUpper(seed): `invalid_request: "` + strings.ToUpper(seed) + `" is not a transaction id (an id looks like 5c146b14-3c52-8afd-938a-375d0df1fbf6)`,
@@ -306,6 +346,55 @@ func TestIdempotencyKeys(t *testing.T) {
 		wantStatus(t, rec, 201)
 		if got, want := read[api.Transaction](t, rec).ID, ledger.NewTransactionID(ledger.Operator, key).String(); got != want {
 			t.Errorf("%s became transaction %s, want %s", key, got, want)
+		}
+	}
+}
+
+// A name that a query does not have is refused: what it was to narrow down would
+// come whole. A stranger learns nothing of it.
+func TestUnknownParameters(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	const none = " (this request has no parameters)"
+	for route, want := range map[string]string{
+		"GET /v1/holds?account=1&wallet=sms&status=captured":     `unknown parameter "status" (the parameters are account, wallet, state, reference, limit, cursor)`,
+		"GET /v1/accounts/1/wallets/sms/statement?form=csv":      `unknown parameter "form" (the parameters are from, to, tz, type, format, limit, cursor)`,
+		"GET /v1/accounts/1/wallets/sms?At=2026-11-01":           `unknown parameter "At" (the parameters are at, tz)`,
+		"GET /v1/reports/usage?groups=day":                       `unknown parameter "groups" (the parameters are group, from, to, tz, account, upstream, limit, cursor)`,
+		"GET /v1/accounts?limit=1&page=2&first=1":                `unknown parameter "first" (the parameters are limit, cursor)`,
+		"HEAD /v1/accounts?page=2":                               "",
+		"GET /v1/accounts/1?=":                                   `unknown parameter ""` + none,
+		"GET /v1/balance?x":                                      `unknown parameter "x"` + none,
+		"POST /v1/transactions?dry_run=true":                     `unknown parameter "dry_run"` + none,
+		"GET /v1/accounts?limit=1;cursor=x":                      "the query is not well formed (in a URL, write % as %25 and ; as %3B)",
+		"GET /v1/transactions?idempotency_key=50%&reference=abc": "the query is not well formed (in a URL, write % as %25 and ; as %3B)",
+	} {
+		method, target, _ := strings.Cut(route, " ")
+		rec := h.do(method, target, "{}", as(h.root), idempotent("k"))
+		if got := words(t, rec); got != "invalid_request: "+want && method != "HEAD" || rec.Code != 400 {
+			t.Errorf("%s: %s", route, got)
+		}
+		wantProblem(t, h.do(method, target, "{}", idempotent("k")), ledger.Unauthorized)
+	}
+	for _, target := range []string{"/v1/accounts?", "/v1/accounts?&", "/v1/accounts?limit=1&", "/healthz?from=here"} {
+		wantStatus(t, h.do("GET", target, "", as(h.root)), 200)
+	}
+	// Each operation has its names, and they are those of the contract.
+	document, err := openapi3.NewLoader().LoadFromData(api.Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range document.Paths.Map() {
+		for method, operation := range item.Operations() {
+			var want []string
+			for _, parameter := range append(slices.Clone(item.Parameters), operation.Parameters...) {
+				if parameter.Value.In == "query" {
+					want = append(want, parameter.Value.Name)
+				}
+			}
+			if got := api.QueryNames[method+" "+path]; !slices.Equal(got, want) {
+				t.Errorf("%s %s has the names %q, not %q", method, path, got, want)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 	"unicode/utf8"
@@ -32,11 +33,30 @@ func decode[T any](w http.ResponseWriter, r *http.Request) (*T, error) {
 
 // decodeUpTo is decode with a limit on the bytes of the body.
 func decodeUpTo[T any](w http.ResponseWriter, r *http.Request, limit int64) (*T, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readBody(w, r, limit)
 	if err != nil {
-		return nil, jsonError("body", err)
+		return nil, err
 	}
 	return parse[T]("body", body)
+}
+
+// readBody reads a whole request body of at most so many bytes.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err == nil {
+		return body, nil
+	}
+	const again = "send it again, with the same idempotency key where it has one"
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, ledger.Errorf(ledger.TooLarge, "the body is over %d bytes", tooLarge.Limit)
+	}
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, ledger.Errorf(ledger.RequestTimeout, "the request did not arrive within %s", server.ReadTimeout).WithHint(again)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, ledger.Errorf(ledger.RequestTimeout, "the request broke off").WithHint(again)
+	}
+	return nil, ledger.Errorf(ledger.InvalidRequest, "the body cannot be read")
 }
 
 // parse reads a JSON object. It refuses members that it does not know, so that
@@ -102,9 +122,6 @@ func jsonError(what string, err error) error {
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return typeError(what, wrongType)
 	}
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return ledger.Errorf(ledger.TooLarge, "the %s is over %d bytes", what, tooLarge.Limit)
-	}
 	if errors.Is(err, io.EOF) {
 		return ledger.Errorf(ledger.InvalidRequest, "the %s is empty", what).WithHint("send a JSON object")
 	}
@@ -123,6 +140,8 @@ func typeError(what string, err *json.UnmarshalTypeError) error {
 	case strings.HasSuffix(member, "amount"), strings.HasSuffix(member, "limit"), strings.HasSuffix(member, "cap"):
 		return ledger.Errorf(ledger.InvalidRequest, "%s must be a string, not %s", clip(member), kindOf(err.Value)).
 			WithHint(`write money in quotes, such as "0.0383": JSON numbers lose digits on the way`)
+	case member == "metadata" && err.Type.Kind() == reflect.String:
+		return ledger.Errorf(ledger.InvalidRequest, "a value of metadata must be a string, not %s", kindOf(err.Value))
 	default:
 		return ledger.Errorf(ledger.InvalidRequest, "%s cannot be %s", clip(member), kindOf(err.Value))
 	}
@@ -176,9 +195,9 @@ func (a *amounts) amount(name string, text *string) *ledger.Amount {
 
 // decodeItems reads a request body of one JSON array.
 func decodeItems(w http.ResponseWriter, r *http.Request, limit int64) (items, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readBody(w, r, limit)
 	if err != nil {
-		return nil, jsonError("body", err)
+		return nil, err
 	}
 	switch start := bytes.TrimLeft(body, " \t\r\n"); {
 	case len(start) == 0:

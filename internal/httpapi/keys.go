@@ -127,9 +127,15 @@ func capsChange(daily, monthly *string) (func(*ledger.Caps), error) {
 	}, read.err
 }
 
+// errNoKey is what is said of a name that is no text, and so of no key.
+var errNoKey = ledger.Errorf(ledger.NotFound, "there is no key with this id")
+
 // PatchKey answers PATCH /v1/keys/{key}.
 func (s *server) PatchKey(w http.ResponseWriter, r *http.Request, id api.KeyID) {
 	s.serve(w, r, administrators, func(*ledger.Key) error {
+		if !isText(id) {
+			return errNoKey
+		}
 		body, err := decode[api.KeyPatch](w, r)
 		if err != nil {
 			return err
@@ -204,6 +210,9 @@ func (s *server) RevokeKey(w http.ResponseWriter, r *http.Request, id api.KeyID)
 	s.serve(w, r, administrators, func(caller *ledger.Key) error {
 		if caller.ID == id {
 			return ledger.Errorf(ledger.Conflict, "a key cannot revoke itself").WithHint("use another operator's key")
+		}
+		if !isText(id) {
+			return errNoKey
 		}
 		if err := s.engine.RevokeKey(r.Context(), id); err != nil {
 			return err

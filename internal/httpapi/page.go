@@ -2,16 +2,46 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
 
 // This file is about what a query says: pages, times and names.
+
+// checkQuery refuses a name that the contract does not have in this query, so
+// that a misspelt one does not silently widen what is asked for.
+func checkQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	asked, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return ledger.Errorf(ledger.InvalidRequest, "the query is not well formed").
+			WithHint("in a URL, write %% as %%25 and ; as %%3B")
+	}
+	known := api.QueryNames[r.Pattern]
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		unknown := ledger.Errorf(ledger.InvalidRequest, "unknown parameter %q", clip(name))
+		if len(known) == 0 {
+			return unknown.WithHint("this request has no parameters")
+		}
+		return unknown.WithHint("the parameters are %s", strings.Join(known, ", "))
+	}
+	return nil
+}
 
 // Pages have 50 items unless a request asks for another number, up to 500.
 const (
@@ -35,7 +65,7 @@ func pageOf(limit *int, cursor *string) (size int, after string, err error) {
 		return size, "", nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(*cursor)
-	if err != nil || len(text) == 0 {
+	if err != nil || len(text) == 0 || !isText(string(text)) {
 		return 0, "", errCursor
 	}
 	return size, string(text), nil
@@ -140,8 +170,11 @@ func (s *server) timeRange(from, to, tz *string) (zone *time.Location, start, en
 
 // checkReference says what is wrong with a reference that is looked for.
 func checkReference(reference string) error {
-	if reference == "" || len(reference) > ledger.MaxReferenceLen || !utf8.ValidString(reference) || strings.Contains(reference, "\x00") {
+	if reference == "" || len(reference) > ledger.MaxReferenceLen || !isText(reference) {
 		return ledger.Errorf(ledger.InvalidRequest, "reference must be 1 to %d bytes of printable text", ledger.MaxReferenceLen)
 	}
 	return nil
 }
+
+// isText tells whether every database takes it as text.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }

@@ -29,7 +29,6 @@ func TestWalletSettings(t *testing.T) {
 			`"1","available":"1","version":0,"status":"suspended","min_amount":"0.1","max_amount":"2","daily_spend_cap":"10","monthly_spend_cap":"100",`,
 		},
 		{"PATCH", `{}`, `"1","available":"1","version":0,"status":"suspended","min_amount":"0.1","max_amount":"2","daily_spend_cap":"10","monthly_spend_cap":"100",`},
-		{"PATCH", `{"status":null,"min_amount":null}`, `"1","available":"1","version":0,"status":"suspended","min_amount":"0.1","max_amount":"2","daily_spend_cap":"10","monthly_spend_cap":"100",`},
 		{"PATCH", `{"status":"active","min_amount":"0"}`, `"1","available":"1","version":0,"status":"active","max_amount":"2","daily_spend_cap":"10","monthly_spend_cap":"100",`},
 		{"PATCH", `{"daily_spend_cap":"0","monthly_spend_cap":"7.5","credit_limit":"3"}`, `"3","available":"3","version":0,"status":"active","max_amount":"2","monthly_spend_cap":"7.5",`},
 		{"GET", "", `"3","available":"3","version":0,"status":"active","max_amount":"2","monthly_spend_cap":"7.5",`},
@@ -47,38 +46,46 @@ func TestWalletSettings(t *testing.T) {
 		t.Errorf("%s %s", got, rec.Body)
 	}
 	const quotes = ` (write money in quotes, such as "0.0383": JSON numbers lose digits on the way)`
+	const zero = ` ("0" removes it; where it is left out of a PATCH, it stays)`
 	for request, want := range map[string]string{
-		`PATCH /v1/accounts/1/wallets/fax {"max_amount":"1"}`:                   "not_found: account 1 has no wallet fax",
-		`PATCH /v1/accounts/77/wallets/sms {"max_amount":"1"}`:                  "not_found: there is no account 77",
-		`PATCH /v1/accounts/0/wallets/sms {"max_amount":"1"}`:                   "not_found: there is no account 0",
-		`PATCH /v1/accounts/1/wallets/S {"max_amount":"1"}`:                     `invalid_request: "S" is not a wallet name (a name is 1 to 16 of a-z, 0-9, '-' and '_', and starts with a letter)`,
-		`PATCH /v1/accounts/1/wallets/sms {"status":"closed"}`:                  "invalid_request: status must be active or suspended",
-		`PATCH /v1/accounts/1/wallets/sms {"status":""}`:                        "invalid_request: status must be active or suspended",
-		`PUT /v1/accounts/1/wallets/sms {"credit_limit":"1","status":"gone"}`:   "invalid_request: status must be active or suspended",
-		`PATCH /v1/accounts/1/wallets/sms {"min_amount":"-1"}`:                  "invalid_request: min_amount and max_amount must not be negative (0 is no bound)",
-		`PATCH /v1/accounts/1/wallets/sms {"min_amount":"2","max_amount":"1"}`:  "invalid_request: min_amount must not be above max_amount",
-		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":"-1"}`:             "invalid_request: a spend cap must not be negative (0 is no cap)",
-		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":5}`:                "invalid_request: daily_spend_cap must be a string, not a number" + quotes,
-		`PATCH /v1/accounts/1/wallets/sms {"monthly_spend_cap":5}`:              "invalid_request: monthly_spend_cap must be a string, not a number" + quotes,
-		`PATCH /v1/accounts/1/wallets/sms {"max_amount":5}`:                     "invalid_request: max_amount must be a string, not a number" + quotes,
-		`PATCH /v1/accounts/1/wallets/sms {"credit_limit":"x"}`:                 "invalid_request: credit_limit: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
-		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":""}`:               "invalid_request: daily_spend_cap: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
-		`PUT /v1/accounts/1/wallets/sms {"max_amount":"1"}`:                     "invalid_request: credit_limit: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
-		`PATCH /v1/accounts/1/wallets/sms {"held":"1"}`:                         `invalid_request: unknown member "held" (/openapi.yaml lists the members)`,
-		`PATCH /v1/keys/NOBODY {"daily_spend_cap":"1"}`:                         "not_found: there is no key with this id",
-		`PATCH /v1/keys/` + h.root.ID + ` {"daily_spend_cap":"-1"}`:             "invalid_request: a spend cap must not be negative (0 is no cap)",
-		`PATCH /v1/keys/` + h.root.ID + ` {"scopes":["admin"]}`:                 `invalid_request: unknown member "scopes" (/openapi.yaml lists the members)`,
-		`PATCH /v1/keys/` + h.root.ID + ` {"daily_spend_cap":1}`:                "invalid_request: daily_spend_cap must be a string, not a number" + quotes,
-		`POST /v1/accounts/1/keys {"daily_spend_cap":"x"}`:                      "invalid_request: daily_spend_cap: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
-		`POST /v1/keys {"scopes":["admin"],"monthly_spend_cap":"-2"}`:           "invalid_request: a spend cap must not be negative (0 is no cap)",
-		`POST /v1/accounts {"name":"N","currency":"CNY","time_zone":"Nowhere"}`: `invalid_request: there is no time zone "Nowhere" (write it like Asia/Ho_Chi_Minh or UTC)`,
-		`POST /v1/accounts {"name":"N","currency":"CNY","time_zone":"Local"}`:   `invalid_request: "Local" is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)`,
-		`POST /v1/accounts {"name":"N","currency":"CNY","charge_on":["GONE"]}`:  "invalid_request: charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)",
-		`PATCH /v1/accounts/1 {"charge_on":["DELIVRD","DELIVRD"]}`:              "invalid_request: charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)",
-		`PATCH /v1/accounts/1 {"charge_on":"DELIVRD"}`:                          "invalid_request: charge_on cannot be a string",
-		`PATCH /v1/accounts/1 {"time_zone":""}`:                                 `invalid_request: time_zone cannot be empty (write it like Asia/Ho_Chi_Minh or UTC)`,
-		`PATCH /v1/accounts/1 {"time_zone":"Asia//Ho_Chi_Minh"}`:                `invalid_request: there is no time zone "Asia//Ho_Chi_Minh" (write it like Asia/Ho_Chi_Minh or UTC)`,
-		`PATCH /v1/accounts/1 {"time_zone":"` + strings.Repeat("x", 65) + `"}`:  `invalid_request: "` + strings.Repeat("x", 40) + `…" is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)`,
+		`PATCH /v1/accounts/1/wallets/fax {"max_amount":"1"}`:                     "not_found: account 1 has no wallet fax",
+		`PATCH /v1/accounts/77/wallets/sms {"max_amount":"1"}`:                    "not_found: there is no account 77",
+		`PATCH /v1/accounts/0/wallets/sms {"max_amount":"1"}`:                     "not_found: there is no account 0",
+		`PATCH /v1/accounts/1/wallets/S {"max_amount":"1"}`:                       `invalid_request: "S" is not a wallet name (a name is 1 to 16 of a-z, 0-9, '-' and '_', and starts with a letter)`,
+		`PATCH /v1/accounts/1/wallets/sms {"status":"closed"}`:                    "invalid_request: status must be active or suspended",
+		`PATCH /v1/accounts/1/wallets/sms {"status":""}`:                          "invalid_request: status must be active or suspended",
+		`PUT /v1/accounts/1/wallets/sms {"credit_limit":"1","status":"gone"}`:     "invalid_request: status must be active or suspended",
+		`PATCH /v1/accounts/1/wallets/sms {"min_amount":"-1"}`:                    "invalid_request: min_amount and max_amount must not be negative (0 is no bound)",
+		`PATCH /v1/accounts/1/wallets/sms {"min_amount":"2","max_amount":"1"}`:    "invalid_request: min_amount must not be above max_amount",
+		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":"-1"}`:               "invalid_request: a spend cap must not be negative (0 is no cap)",
+		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":5}`:                  "invalid_request: daily_spend_cap must be a string, not a number" + quotes,
+		`PATCH /v1/accounts/1/wallets/sms {"monthly_spend_cap":5}`:                "invalid_request: monthly_spend_cap must be a string, not a number" + quotes,
+		`PATCH /v1/accounts/1/wallets/sms {"max_amount":5}`:                       "invalid_request: max_amount must be a string, not a number" + quotes,
+		`PATCH /v1/accounts/1/wallets/sms {"credit_limit":"x"}`:                   "invalid_request: credit_limit: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
+		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":""}`:                 "invalid_request: daily_spend_cap: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
+		`PUT /v1/accounts/1/wallets/sms {"max_amount":"1"}`:                       "invalid_request: credit_limit: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
+		`PATCH /v1/accounts/1/wallets/sms {"held":"1"}`:                           `invalid_request: unknown member "held" (/openapi.yaml lists the members)`,
+		`PATCH /v1/keys/NOBODY {"daily_spend_cap":"1"}`:                           "not_found: there is no key with this id",
+		`PATCH /v1/keys/` + h.root.ID + ` {"daily_spend_cap":"-1"}`:               "invalid_request: a spend cap must not be negative (0 is no cap)",
+		`PATCH /v1/keys/` + h.root.ID + ` {"scopes":["admin"]}`:                   `invalid_request: unknown member "scopes" (/openapi.yaml lists the members)`,
+		`PATCH /v1/keys/` + h.root.ID + ` {"daily_spend_cap":1}`:                  "invalid_request: daily_spend_cap must be a string, not a number" + quotes,
+		`POST /v1/accounts/1/keys {"daily_spend_cap":"x"}`:                        "invalid_request: daily_spend_cap: not a decimal number such as 12.5 (no sign +, exponent, spaces or separators)",
+		`POST /v1/keys {"scopes":["admin"],"monthly_spend_cap":"-2"}`:             "invalid_request: a spend cap must not be negative (0 is no cap)",
+		`POST /v1/accounts {"name":"N","currency":"CNY","time_zone":"Nowhere"}`:   `invalid_request: there is no time zone "Nowhere" (write it like Asia/Ho_Chi_Minh or UTC)`,
+		`POST /v1/accounts {"name":"N","currency":"CNY","time_zone":"Local"}`:     `invalid_request: "Local" is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)`,
+		`POST /v1/accounts {"name":"N","currency":"CNY","charge_on":["GONE"]}`:    "invalid_request: charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)",
+		`PATCH /v1/accounts/1 {"charge_on":["DELIVRD","DELIVRD"]}`:                "invalid_request: charge_on must name states of a message, each once (the states are ENROUTE, DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, UNKNOWN, REJECTD)",
+		`PATCH /v1/accounts/1 {"charge_on":"DELIVRD"}`:                            "invalid_request: charge_on cannot be a string",
+		`PATCH /v1/accounts/1/wallets/sms {"daily_spend_cap":null}`:               `invalid_request: daily_spend_cap cannot be null` + zero,
+		`PATCH /v1/accounts/1/wallets/sms {"status":"active","max_amount": null}`: `invalid_request: max_amount cannot be null` + zero,
+		`PUT /v1/accounts/1/wallets/sms {"credit_limit":null}`:                    `invalid_request: credit_limit cannot be null` + zero,
+		`PATCH /v1/keys/` + h.root.ID + ` {"monthly_spend_cap" :null}`:            `invalid_request: monthly_spend_cap cannot be null` + zero,
+		`PATCH /v1/accounts/1 {"charge_on":null,"time_zone":null}`:                `invalid_request: charge_on cannot be null (leave out what is not set)`,
+		`PATCH /v1/accounts/1 {"metadata":{"a":"null","b":null}}`:                 `invalid_request: a value of metadata must be a string, not null`,
+		`PATCH /v1/accounts/1 {"metadata":{"a":"null"},"name":null}`:              `invalid_request: name cannot be null (leave out what is not set)`,
+		`PATCH /v1/accounts/1 {"time_zone":""}`:                                   `invalid_request: time_zone cannot be empty (write it like Asia/Ho_Chi_Minh or UTC)`,
+		`PATCH /v1/accounts/1 {"time_zone":"Asia//Ho_Chi_Minh"}`:                  `invalid_request: there is no time zone "Asia//Ho_Chi_Minh" (write it like Asia/Ho_Chi_Minh or UTC)`,
+		`PATCH /v1/accounts/1 {"time_zone":"` + strings.Repeat("x", 65) + `"}`:    `invalid_request: "` + strings.Repeat("x", 40) + `…" is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)`,
 	} {
 		method, rest, _ := strings.Cut(request, " ")
 		target, body, _ := strings.Cut(rest, " ")
@@ -96,11 +103,10 @@ func TestAccountPolicies(t *testing.T) {
 	for _, tt := range []struct{ method, target, body, zone, chargeOn string }{
 		{"POST", "/v1/accounts", `{"id":9,"name":"N","currency":"CNY","time_zone":"Asia/Shanghai","charge_on":["ACCEPTD"]}`, "Asia/Shanghai", `["ACCEPTD"]`},
 		{"POST", "/v1/accounts", `{"id":10,"name":"N","currency":"CNY","charge_on":[]}`, "UTC", `[]`},
-		{"POST", "/v1/accounts", `{"id":11,"name":"N","currency":"CNY","charge_on":null}`, "UTC", `["DELIVRD","ACCEPTD"]`},
+		{"POST", "/v1/accounts", `{"id":11,"name":"N","currency":"CNY"}`, "UTC", `["DELIVRD","ACCEPTD"]`},
 		{"GET", "/v1/accounts/1", "", "UTC", `["DELIVRD","ACCEPTD"]`},
 		{"PATCH", "/v1/accounts/1", `{"charge_on":["UNKNOWN","DELIVRD"],"time_zone":"Asia/Ho_Chi_Minh"}`, "Asia/Ho_Chi_Minh", `["UNKNOWN","DELIVRD"]`},
 		{"PATCH", "/v1/accounts/1", `{"name":"N"}`, "Asia/Ho_Chi_Minh", `["UNKNOWN","DELIVRD"]`},
-		{"PATCH", "/v1/accounts/1", `{"charge_on":null,"time_zone":null}`, "Asia/Ho_Chi_Minh", `["UNKNOWN","DELIVRD"]`},
 		{"PATCH", "/v1/accounts/1", `{"charge_on":[]}`, "Asia/Ho_Chi_Minh", `[]`},
 		{"GET", "/v1/accounts/1", "", "Asia/Ho_Chi_Minh", `[]`},
 	} {
@@ -248,18 +254,19 @@ func TestWalletAt(t *testing.T) {
 	day := midnight.Format(time.DateOnly)
 	at := func(t time.Time) string { return t.Format("2006-01-02T15:04:05.000000Z") }
 	placed, _ := time.Parse(time.RFC3339Nano, hold.CreatedAt)
+	latest := at(h.engine.Now())
 	for query, want := range map[string]string{
 		"at=" + day:                                               `"balance":"10","held":"0","version":1,"at":"` + at(midnight) + `"`,
 		"at=" + day + "&tz=UTC":                                   `"balance":"10","held":"0","version":1,"at":"` + at(midnight) + `"`,
 		"at=" + day + "&tz=Asia/Tokyo":                            `"balance":"0","held":"0","version":0,"at":"` + at(midnight.Add(-9*time.Hour)) + `"`,
 		"at=" + midnight.Format("2006-01-02T15:04:05Z"):           `"balance":"10","held":"0","version":1,"at":"` + at(midnight) + `"`,
-		"at=" + midnight.Format("2006-01-02T15:04:05") + "-01:00": `"balance":"6","held":"0","version":3,"at":"` + at(midnight.Add(time.Hour)) + `"`,
+		"at=" + midnight.Format("2006-01-02T15:04:05") + "-00:01": `"balance":"10","held":"0","version":1,"at":"` + at(midnight.Add(time.Minute)) + `"`,
+		"at=" + latest:                                            `"balance":"6","held":"0","version":3,"at":"` + latest + `"`,
 		"at=" + hold.CreatedAt:                                    `"balance":"10","held":"4","version":2,"at":"` + hold.CreatedAt + `"`,
 		"at=" + at(placed.Add(-time.Microsecond)):                 `"balance":"10","held":"0","version":1,"at":"` + at(placed.Add(-time.Microsecond)) + `"`,
 		"at=2001-01-01":                                           `"balance":"0","held":"0","version":0,"at":"2001-01-01T00:00:00.000000Z"`,
 		// A day without a midnight begins an hour later.
 		"at=2024-09-08&tz=America/Santiago": `"balance":"0","held":"0","version":0,"at":"2024-09-08T04:00:00.000000Z"`,
-		"at=9999-12-31":                     `"balance":"6","held":"0","version":3,"at":"9999-12-31T00:00:00.000000Z"`,
 	} {
 		rec := h.do("GET", "/v1/accounts/1/wallets/sms?"+query, "", as(h.root))
 		wantStatus(t, rec, 200)
@@ -268,6 +275,7 @@ func TestWalletAt(t *testing.T) {
 		}
 	}
 	const form = "invalid_request: at must be an RFC 3339 time or a date, since 1970 (such as 2026-11-01 or 2026-11-01T00:00:00Z; in a URL, write the + of an offset as %2B)"
+	const future = "invalid_request: at must not be in the future (leave at out to read the wallet as it is)"
 	for query, want := range map[string]string{
 		"at=":                          form,
 		"at=yesterday":                 form,
@@ -275,12 +283,14 @@ func TestWalletAt(t *testing.T) {
 		"at=2026-11-01T00:00:00":       form,
 		"at=2026-11-01T00:00:00+07:00": form, // in a query, a plus is a space
 		"at=1969-12-31":                form,
-		"at=9999-12-31T23:59:59-12:00": form,
-		"tz=Nowhere":                   `invalid_request: there is no time zone "Nowhere" (write it like Asia/Ho_Chi_Minh or UTC)`,
-		"at=2026-11-01&tz=":            "invalid_request: tz is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)",
-		"at=2026-11-01&tz=Local":       `invalid_request: there is no time zone "Local" (write it like Asia/Ho_Chi_Minh or UTC)`,
-		"at=2026-11-01&tz=../UTC":      `invalid_request: there is no time zone "../UTC" (write it like Asia/Ho_Chi_Minh or UTC)`,
-		"at=2026-11-01&at=2026-11-02":  "invalid_request: at does not have the form that it should (/openapi.yaml describes it)",
+		"at=9999-12-31":                future,
+		"at=" + at(h.engine.Now().Add(time.Minute)): future,
+		"at=9999-12-31T23:59:59-12:00":              form,
+		"tz=Nowhere":                                `invalid_request: there is no time zone "Nowhere" (write it like Asia/Ho_Chi_Minh or UTC)`,
+		"at=2026-11-01&tz=":                         "invalid_request: tz is not the name of a time zone (write it like Asia/Ho_Chi_Minh or UTC)",
+		"at=2026-11-01&tz=Local":                    `invalid_request: there is no time zone "Local" (write it like Asia/Ho_Chi_Minh or UTC)`,
+		"at=2026-11-01&tz=../UTC":                   `invalid_request: there is no time zone "../UTC" (write it like Asia/Ho_Chi_Minh or UTC)`,
+		"at=2026-11-01&at=2026-11-02":               "invalid_request: at does not have the form that it should (/openapi.yaml describes it)",
 	} {
 		if got := words(t, h.do("GET", "/v1/accounts/1/wallets/sms?"+query, "", as(h.root))); got != want {
 			t.Errorf("%s: %s", query, got)

@@ -21,8 +21,7 @@ type statementQuery struct {
 	format   api.StatementFormat
 	after    int64 // the version after which it goes on
 	until    int64 // the version with which its first page said that it ends; 0 on that page
-	limit    int   // of rows
-	whole    bool  // however many rows
+	limit    int   // of rows on a page; a file has all
 }
 
 // GetStatement answers GET /v1/accounts/{account}/wallets/{wallet}/statement.
@@ -86,7 +85,10 @@ func (s *server) statementQuery(r *http.Request, params *api.GetStatementParams)
 			return nil, err
 		}
 	}
-	query.whole = params.Limit == nil && query.format != api.StatementFormatJSON
+	if params.Limit != nil && query.format != api.StatementFormatJSON {
+		return nil, ledger.Errorf(ledger.InvalidRequest, "limit does not go with %s, which has all rows and no place for a cursor", query.format).
+			WithHint("leave limit out, or read pages with format=json")
+	}
 	return &query, nil
 }
 
@@ -170,9 +172,8 @@ type rowWriter interface {
 // streamStatement answers with as many rows as there are, in chunks, so that
 // neither the memory nor the reading of the ledger grows with the statement.
 //
-// The first row is left out where the request goes on after a page, and the last
-// one where it ends before the range does. So pages make up a whole file, and
-// one that was cut off shows it.
+// The first row is left out where the request goes on after a page. A file that
+// was cut off lacks the last one.
 func (s *server) streamStatement(w http.ResponseWriter, r *http.Request, statement *engine.Statement, query *statementQuery,
 	contentType string, open func(*outflow) rowWriter,
 ) error {
@@ -197,13 +198,8 @@ func (s *server) writeRows(r *http.Request, out *outflow, to rowWriter, statemen
 			return err
 		}
 	}
-	after, left := max(query.after, statement.After), query.limit
-	for after < statement.Until && (query.whole || left > 0) {
-		size := maxPage
-		if !query.whole {
-			size = left
-		}
-		rows, next, err := s.engine.Rows(r.Context(), statement, after, query.kind, size)
+	for after := max(query.after, statement.After); after < statement.Until; {
+		rows, next, err := s.engine.Rows(r.Context(), statement, after, query.kind, maxPage)
 		if err != nil {
 			return s.gate.internal(r.Context(), err)
 		}
@@ -219,12 +215,10 @@ func (s *server) writeRows(r *http.Request, out *outflow, to rowWriter, statemen
 		if err := out.send(); err != nil {
 			return err
 		}
-		after, left = next, left-len(rows)
+		after = next
 	}
-	if after >= statement.Until {
-		if err := to.end("closing", query.to, statement.Closing); err != nil {
-			return err
-		}
+	if err := to.end("closing", query.to, statement.Closing); err != nil {
+		return err
 	}
 	if err := to.flush(); err != nil {
 		return err

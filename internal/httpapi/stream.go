@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +47,12 @@ func (s *server) postStream(w http.ResponseWriter, r *http.Request, key *ledger.
 	header := w.Header()
 	header.Set("Content-Type", ndjson)
 	header.Set("Cache-Control", "no-store")
+	if r.ProtoMajor == 1 {
+		// The reply may end before the request does. Since it begins before that,
+		// net/http does not notice, and would run what the client sends as the rest
+		// of the body as a request of its own.
+		header.Set("Connection", "close")
+	}
 	if r.Header.Get("Expect") == "" {
 		// A client may wait for the head of the reply before it sends a line. One
 		// that waits to be told to send is told so by the first reading instead.
@@ -107,6 +114,17 @@ func (s *server) breakOff(ctx context.Context, out *outflow, in *lines, reason e
 		return
 	}
 	out.send() //nolint:errcheck // A client that went away cannot be told so.
+	linger(out.pieces.w)
+}
+
+// linger has net/http leave the client some time to read the end of the reply
+// before it closes the connection: a client that still sends would lose what it
+// has not read by then. Only a body that is over its limit has it do so.
+func linger(w http.ResponseWriter) {
+	for wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok; wrapped, ok = w.(interface{ Unwrap() http.ResponseWriter }) {
+		w = wrapped.Unwrap()
+	}
+	http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1)) //nolint:errcheck // The error is what is wanted.
 }
 
 // lines reads a stream ahead, as far as one chunk may go.

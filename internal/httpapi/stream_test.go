@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ const narrow = 32 << 10
 func (h *house) listen(handler http.Handler, timeout time.Duration) *httptest.Server {
 	h.t.Helper()
 	server := httptest.NewUnstartedServer(httpapi.Observe(handler, nil, h.metrics, discard))
-	server.Config.ReadTimeout, server.Config.WriteTimeout = timeout, timeout
+	server.Config.ReadTimeout, server.Config.WriteTimeout = timeout, 2*timeout
 	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			_ = conn.(*net.TCPConn).SetWriteBuffer(narrow)
@@ -552,5 +553,86 @@ func TestStreamIsCanceled(t *testing.T) {
 	case <-ended:
 	case <-time.After(10 * time.Second):
 		t.Error("the stream goes on without its client")
+	}
+}
+
+// raw sends a request on a connection of its own, and leaves the connection open.
+func raw(t *testing.T, server *httptest.Server, format string, args ...any) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, format, args...)
+	return conn, bufio.NewReader(conn)
+}
+
+// What a client sends after the server has given its request up is the rest of
+// that request, and never one of its own: a proxy, or a line, may say anything.
+func TestRestOfARequestIsNoRequest(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	h.topUp(1, ledger.Scale, "seed")
+	const patience = 300 * time.Millisecond
+	var smuggled atomic.Int32
+	handler := httpapi.NewImpatient(h.engine, h.gate, h.metrics, h.upstreams(), patience)
+	server := h.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			smuggled.Add(1)
+		}
+		handler.ServeHTTP(w, r)
+	}), patience)
+	line := chargeLine("a", "0.1")
+	const half = `{"half":`
+	large := strings.Repeat("x", 5<<20)
+	for name, tt := range map[string]struct{ path, head, body, want string }{
+		"a stream in chunks":     {batchPath, "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s%s\r\n", len(line+half), line, half), "no line came for 300ms"},
+		"a stream of a length":   {batchPath, "Content-Type: application/x-ndjson\r\nContent-Length: 10000", line + half, "no line came for 300ms"},
+		"a stream, half a chunk": {batchPath, "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s%s", 10000, line, half), "no line came for 300ms"},
+		"a slow body in chunks":  {"/v1/accounts", "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n", len(half), half), "request_timeout"},
+		"a slow body":            {"/v1/accounts", "Content-Length: 10000", half, "request_timeout"},
+		"a slow batch":           {batchPath, "Content-Length: 10000", half, "request_timeout"},
+		"slow reports":           {"/v1/holds/settle", "Content-Length: 10000", "[", "request_timeout"},
+		"a body too large":       {"/v1/accounts", "Content-Length: 6000000", large, "request_too_large"},
+		"a body of a reader":     {"/v1/accounts/1", "Content-Length: 10000", half, "method_not_allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, in := raw(t, server, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n%s", tt.path, h.root.AuthSecret(), tt.head, tt.body)
+			reply, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reply.Body.Close()
+			body, err := io.ReadAll(reply.Body)
+			if err != nil || !reply.Close || !strings.Contains(string(body), tt.want) {
+				t.Errorf("%d %v %q, %v", reply.StatusCode, reply.Header, body, err)
+			}
+			fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+			if more, _ := io.ReadAll(in); len(more) != 0 || smuggled.Load() != 0 {
+				t.Errorf("%d requests, %q", smuggled.Load(), more)
+			}
+		})
+	}
+}
+
+// A busy client is told why its stream was ended, although it goes on sending.
+func TestStreamIsEndedWhileItComes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, httpapi.GateOptions{})
+	h.topUp(1, 1000*ledger.Scale, "seed")
+	server := h.listen(h.handler, time.Minute)
+	for range 20 {
+		customer := h.customer(1, ledger.ScopeTransactionsWrite)
+		s := h.stream(server, customer)
+		go func() {
+			_, _ = io.Copy(s.lines, &generator{end: 1_000_000, line: func(i int) string { return chargeLine(fmt.Sprint("k", i%100), "0.01") }})
+		}()
+		s.next()
+		wantStatus(t, h.do("DELETE", "/v1/keys/"+customer.ID, "", as(h.root)), 204)
+		if items := s.rest(); len(items) == 0 || items[len(items)-1].Error == nil || items[len(items)-1].Error.Code != "unauthorized" {
+			t.Errorf("%d items, no word of the key", len(items))
+		}
 	}
 }

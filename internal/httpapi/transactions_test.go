@@ -218,7 +218,6 @@ func TestUpdateAccount(t *testing.T) {
 	for _, tt := range []struct{ body, name, reference, tier string }{
 		{`{"external_reference":"crm-77","metadata":{"tier":"gold"}}`, "Example Ltd", "crm-77", "gold"},
 		{`{}`, "Example Ltd", "crm-77", "gold"},
-		{`{"name":null,"metadata":null}`, "Example Ltd", "crm-77", "gold"},
 		{`{"name":"Lotus"}`, "Lotus", "crm-77", "gold"},
 		{`{"metadata":{}}`, "Lotus", "crm-77", ""},
 		{`{"external_reference":""}`, "Lotus", "", ""},

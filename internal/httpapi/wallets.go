@@ -3,11 +3,15 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
 )
+
+// clockSkew is how far the clocks of nodes may lie apart.
+const clockSkew = 10 * time.Second
 
 // GetWallet answers GET /v1/accounts/{account}/wallets/{wallet}.
 func (s *server) GetWallet(w http.ResponseWriter, r *http.Request, account api.AccountPath, wallet api.WalletPath, params api.GetWalletParams) {
@@ -23,6 +27,11 @@ func (s *server) GetWallet(w http.ResponseWriter, r *http.Request, account api.A
 		at, err := parseTime("at", params.At, zone)
 		if err != nil {
 			return err
+		}
+		// What is now may not be so then. The time may be that of another node's clock.
+		if at.After(s.engine.Now().Add(clockSkew)) {
+			return ledger.Errorf(ledger.InvalidRequest, "at must not be in the future").
+				WithHint("leave at out to read the wallet as it is")
 		}
 		ref := ledger.WalletRef{Account: holder.ID, Service: ledger.Service(wallet)}
 		if at.IsZero() {

@@ -292,7 +292,7 @@ var coded = regexp.MustCompile(`"(?:code|rejection)":"([a-z_]+)"`)
 // unseen are the codes of errors that no reply has had. It does not miss those
 // of a server that is overrun or fails, which tests of their own make happen.
 func (j *judged) unseen() []string {
-	elsewhere := []string{"rate_limited", "overloaded", "outcome_unknown", "internal_error"}
+	elsewhere := []string{"request_timeout", "rate_limited", "overloaded", "outcome_unknown", "internal_error"}
 	var unseen []string
 	for _, value := range j.contract.document.Components.Schemas["ErrorCode"].Value.Enum {
 		if code, ok := value.(string); !ok || !j.codes[code] && !slices.Contains(elsewhere, code) {

@@ -202,7 +202,6 @@ func (r *rest) testStatementPages(t *testing.T) {
 		text := r.send(t, "operator", "GET", statementOf41+"?format=csv"+filter, "")
 		for _, limit := range []int{1, 3, 9, 10} {
 			var joined api.Statement
-			var lines strings.Builder
 			for cursor := ""; ; {
 				query := fmt.Sprintf("?limit=%d%s%s", limit, filter, cursor)
 				var page api.Statement
@@ -212,8 +211,11 @@ func (r *rest) testStatementPages(t *testing.T) {
 				if len(page.Items) > limit || page.OpeningBalance != "0" || page.ClosingBalance != "6.499999" {
 					t.Fatalf("%s: %+v", query, page)
 				}
-				_, rows, _ := strings.Cut(r.send(t, "operator", "GET", statementOf41+query+"&format=csv", "").Body, "\n")
-				lines.WriteString(rows)
+				// A file after a page has the rest.
+				_, rows, _ := strings.Cut(r.send(t, "operator", "GET", statementOf41+"?format=csv"+filter+cursor, "").Body, "\n")
+				if !strings.HasSuffix(text.Body, rows) {
+					t.Errorf("after %d rows%s come\n%s", len(joined.Items), filter, rows)
+				}
 				joined.Items = append(joined.Items, page.Items...)
 				if page.NextCursor == "" {
 					break
@@ -227,9 +229,6 @@ func (r *rest) testStatementPages(t *testing.T) {
 			if fmt.Sprint(joined.Items) != fmt.Sprint(want.Items) {
 				t.Errorf("pages of %d%s have %+v", limit, filter, joined.Items)
 			}
-			if _, rows, _ := strings.Cut(text.Body, "\n"); lines.String() != rows {
-				t.Errorf("pages of %d%s have\n%s", limit, filter, lines.String())
-			}
 		}
 	}
 }
@@ -242,6 +241,8 @@ func (r *rest) testStatementRefusals(t *testing.T) {
 	}
 	r.walk(t, []step{
 		{"auditor of 42", "GET", statementOf41, ``, 404, "not_found"},
+		{"operator", "GET", statementOf41 + "?form=csv", ``, 400, "invalid_request"},
+		{"operator", "GET", statementOf41 + "?format=csv&limit=10", ``, 400, "invalid_request"},
 		{"writer", "GET", statementOf41, ``, 403, "forbidden"},
 		{"nobody", "GET", statementOf41, ``, 401, "unauthorized"},
 		{"operator", "GET", "/v1/accounts/41/wallets/fax/statement", ``, 404, "not_found"},
@@ -279,7 +280,7 @@ func (r *rest) testWalletAt(t *testing.T, times []string) {
 		}
 	}
 	r.walk(t, []step{
-		{"auditor", "GET", "/v1/accounts/41/wallets/sms?at=9999-12-31", ``, 200, `"balance":"6.499999","held":"0","version":10,"at":"9999-12-31T00:00:00.000000Z"}`},
+		{"auditor", "GET", "/v1/accounts/41/wallets/sms?at=9999-12-31", ``, 400, "invalid_request"},
 		{"auditor", "GET", "/v1/accounts/41/wallets/sms?at=now", ``, 400, "invalid_request"},
 		{"auditor", "GET", "/v1/accounts/41/wallets/sms?at=2026-11-01&tz=Nowhere", ``, 400, "invalid_request"},
 		{"auditor of 42", "GET", "/v1/accounts/41/wallets/sms?at=2026-11-01", ``, 404, "not_found"},

@@ -222,13 +222,14 @@ type ClientInterface interface {
 	// closing balance are those of the whole range, whatever the type and the
 	// page.
 	//
-	// `csv` and `ndjson` give the whole range in one reply, unless `limit` is
-	// given. Before the first entry comes a row of type `opening`, and after
-	// the last one a row of type `closing`, each with the balance: a file
-	// without the second was cut off, or has reached its `limit` before the end
-	// of the range. A cell of a CSV that holds somebody's
-	// text and begins with `=`, `+`, `-` or `@` gets an apostrophe before it,
-	// so that a spreadsheet does not run it.
+	// `csv` and `ndjson` give the whole range in one reply, and take no `limit`,
+	// because they have no place for a cursor. Before the first entry comes a
+	// row of type `opening`, and after the last one a row of type `closing`,
+	// each with the balance: a file without the second was cut off. After a
+	// page of `json`, its `cursor` gives all that is left, without the first of
+	// these rows. A cell of a CSV that holds somebody's text and begins with
+	// `=`, `+`, `-` or `@` gets an apostrophe before it, so that a spreadsheet
+	// does not run it.
 	//
 	// Corresponds with GET /v1/accounts/{account}/wallets/{wallet}/statement (the `GetStatement` operationId).
 	GetStatement(ctx context.Context, account AccountPath, wallet WalletPath, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -267,7 +268,7 @@ type ClientInterface interface {
 
 	// SettleHoldsWithBody Settle holds by delivery reports
 	//
-	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report without a reference, or with no status that there is, has the outcome `failed`, and the others are settled. One that is no object, or has a member that is unknown, null or of another type, spoils the request, of which nothing is settled then; the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -276,7 +277,7 @@ type ClientInterface interface {
 
 	// SettleHolds Settle holds by delivery reports
 	//
-	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+	// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report without a reference, or with no status that there is, has the outcome `failed`, and the others are settled. One that is no object, or has a member that is unknown, null or of another type, spoils the request, of which nothing is settled then; the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -460,7 +461,9 @@ type ClientInterface interface {
 	// seconds or the key was revoked for example, the last line of the reply is
 	// `failed` and has the index of the first line that was not posted.
 	// Whatever has no outcome, or one that failed, can be sent again with the
-	// same keys; so can the whole stream.
+	// same keys; so can the whole stream. The connection is closed after the
+	// reply, because what is still under way then must not be taken for the
+	// next request.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -494,7 +497,9 @@ type ClientInterface interface {
 	// seconds or the key was revoked for example, the last line of the reply is
 	// `failed` and has the index of the first line that was not posted.
 	// Whatever has no outcome, or one that failed, can be sent again with the
-	// same keys; so can the whole stream.
+	// same keys; so can the whole stream. The connection is closed after the
+	// reply, because what is still under way then must not be taken for the
+	// next request.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -840,13 +845,14 @@ func (c *Client) PutWallet(ctx context.Context, account AccountPath, wallet Wall
 // closing balance are those of the whole range, whatever the type and the
 // page.
 //
-// `csv` and `ndjson` give the whole range in one reply, unless `limit` is
-// given. Before the first entry comes a row of type `opening`, and after
-// the last one a row of type `closing`, each with the balance: a file
-// without the second was cut off, or has reached its `limit` before the end
-// of the range. A cell of a CSV that holds somebody's
-// text and begins with `=`, `+`, `-` or `@` gets an apostrophe before it,
-// so that a spreadsheet does not run it.
+// `csv` and `ndjson` give the whole range in one reply, and take no `limit`,
+// because they have no place for a cursor. Before the first entry comes a
+// row of type `opening`, and after the last one a row of type `closing`,
+// each with the balance: a file without the second was cut off. After a
+// page of `json`, its `cursor` gives all that is left, without the first of
+// these rows. A cell of a CSV that holds somebody's text and begins with
+// `=`, `+`, `-` or `@` gets an apostrophe before it, so that a spreadsheet
+// does not run it.
 //
 // Corresponds with GET /v1/accounts/{account}/wallets/{wallet}/statement (the `GetStatement` operationId).
 func (c *Client) GetStatement(ctx context.Context, account AccountPath, wallet WalletPath, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -935,7 +941,7 @@ func (c *Client) CreateHold(ctx context.Context, params *CreateHoldParams, body 
 
 // SettleHoldsWithBody Settle holds by delivery reports
 //
-// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report without a reference, or with no status that there is, has the outcome `failed`, and the others are settled. One that is no object, or has a member that is unknown, null or of another type, spoils the request, of which nothing is settled then; the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -954,7 +960,7 @@ func (c *Client) SettleHoldsWithBody(ctx context.Context, contentType string, bo
 
 // SettleHolds Settle holds by delivery reports
 //
-// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report that is not of the right form spoils the request, and the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
+// Captures or releases the hold of each message that a report is about, as the account's `charge_on` says; the hold is found by its reference. The reply tells what came of each report, in their order. The same report, sent again, has the same outcome, so a request can be repeated safely; it has no idempotency key, because the ledger makes one from the hold. Of several holds with one reference the open one is meant, or else the latest; two open ones are ambiguous. A report without a reference, or with no status that there is, has the outcome `failed`, and the others are settled. One that is no object, or has a member that is unknown, null or of another type, spoils the request, of which nothing is settled then; the problem has its `index`. The body has at most 1 MiB. The scope `transactions:write` is needed. A customer's key settles the holds that keys of its own account have placed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1328,7 +1334,9 @@ func (c *Client) PostTransaction(ctx context.Context, params *PostTransactionPar
 // seconds or the key was revoked for example, the last line of the reply is
 // `failed` and has the index of the first line that was not posted.
 // Whatever has no outcome, or one that failed, can be sent again with the
-// same keys; so can the whole stream.
+// same keys; so can the whole stream. The connection is closed after the
+// reply, because what is still under way then must not be taken for the
+// next request.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1372,7 +1380,9 @@ func (c *Client) PostBatchWithBody(ctx context.Context, contentType string, body
 // seconds or the key was revoked for example, the last line of the reply is
 // `failed` and has the index of the first line that was not posted.
 // Whatever has no outcome, or one that failed, can be sent again with the
-// same keys; so can the whole stream.
+// same keys; so can the whole stream. The connection is closed after the
+// reply, because what is still under way then must not be taken for the
+// next request.
 //
 // Takes a body of the `application/json` content type.
 //

@@ -29,7 +29,8 @@ func (*verifyCommand) Help() string {
 	return `Checks one consistent state of the ledger, entry by entry: every balance is the sum of its entries,
 versions have no gap, the chains of hashes are intact, every transaction has its entries and says
 what was posted, holds and refunds are what their transactions say, what is held is what remains of
-the open holds, and all accounts of a currency add up to zero.
+the open holds, all accounts of a currency add up to zero, and the triggers are there by which the
+database itself protects the history.
 
 Not proven is what no chain covers: the outcome of a rejected transaction, and that none of them was
 removed; names, statuses, limits, spend counts and keys, which are no history. Nor is it noticed that

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/store/postgres"
@@ -28,28 +31,65 @@ type CopyOptions struct {
 // Copy copies a whole ledger, or goes on with a copy. The source may be in use,
 // the target may not. The report says whether the target is a ledger then.
 func Copy(ctx context.Context, from, to string, options CopyOptions) (report *CopyReport, err error) {
-	if from == to {
-		return nil, Hint(errors.New("a ledger cannot be copied into itself"), "name another file or database as --to")
+	if sameFile(from, to) {
+		return nil, errItself
 	}
 	source, err := openSource(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("the ledger to copy: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	// A target is made where there is none, so whatever is wrong with the source
+	// must be known before.
+	if err := copier.Check(ctx, source); err != nil {
+		return nil, advise(err, copyAdvice, postgresAdvice)
+	}
 	target, err := openTarget(ctx, to)
 	if err != nil {
 		return nil, fmt.Errorf("the copy: %w", err)
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
+	if same, err := sameDatabase(ctx, source, target); err != nil || same {
+		return nil, cmp.Or(err, errItself)
+	}
 	settings := copier.Options{Settle: copier.Settle, Progress: options.Progress}
 	if options.Stopped {
 		settings.Settle = 0
 	}
 	report, err = copier.Run(ctx, source, target, settings)
-	if hint := hintOn(err, copyAdvice); hint != "" {
-		return nil, Hint(err, hint)
+	return report, advise(err, copyAdvice, postgresAdvice)
+}
+
+var errItself = Hint(errors.New("a ledger cannot be copied into itself"), "name another file or database as --to")
+
+// sameFile tells whether two names are those of one SQLite file. A link is one more
+// name of a file.
+func sameFile(from, to string) bool {
+	var files [2]fs.FileInfo
+	for i, db := range []string{from, to} {
+		if postgres.Valid(db) {
+			return false
+		}
+		path, err := sqlitePath(db)
+		if err != nil {
+			return false // opening it says why
+		}
+		if files[i], err = os.Stat(path); err != nil {
+			return false
+		}
 	}
-	return report, err
+	return os.SameFile(files[0], files[1])
+}
+
+// sameDatabase tells whether source and target are one ledger in PostgreSQL.
+// Opening it has changed nothing in it then, because it has all of its tables.
+func sameDatabase(ctx context.Context, from source, to target) (bool, error) {
+	left, ok := from.(*postgres.Store)
+	right, both := to.(*postgres.Copy)
+	if !ok || !both {
+		return false, nil
+	}
+	return left.Same(ctx, right.Store)
 }
 
 // copyAdvice is what to do about a copy that ends early.
@@ -99,8 +139,7 @@ func openTarget(ctx context.Context, db string) (target, error) {
 	}
 	copied, err := sqlite.OpenCopy(ctx, path)
 	if err != nil {
-		_, err = wrap(nil, err)
-		return nil, err
+		return nil, adviseOnCopy(err, sqliteAdvice)
 	}
 	return copied, nil
 }

@@ -3,14 +3,18 @@ package app_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/saldo-ledger/saldo/internal/app"
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
+	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
+	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
 
 // A copy that was interrupted is opened by nothing but the next one, which says so.
@@ -79,5 +83,144 @@ func TestCopyRefused(t *testing.T) {
 	}
 	if left := folder(t, filepath.Dir(none)); len(left) != 0 {
 		t.Errorf("there is %v", left)
+	}
+}
+
+// A copy that its source refuses leaves nothing at its place.
+func TestCopyRefusedBySource(t *testing.T) {
+	t.Parallel()
+	empty := filepath.Join(t.TempDir(), "empty.db")
+	store, err := sqlite.Create(t.Context(), empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	to := t.TempDir()
+	for _, to := range []string{filepath.Join(to, "copy.db"), pgtest.NewDatabase(t)} {
+		if _, err := app.Copy(t.Context(), empty, to, app.CopyOptions{}); !errors.Is(err, copier.ErrNeverUsed) || hintOf(err) == "" {
+			t.Errorf("%v with hint %q", err, hintOf(err))
+		}
+		if _, err := app.OpenStore(t.Context(), to); !errors.Is(err, sqlite.ErrNotFound) && !errors.Is(err, postgres.ErrNotFound) {
+			t.Errorf("it can be opened: %v", err)
+		}
+	}
+	if left := folder(t, to); len(left) != 0 {
+		t.Errorf("there is %v", left)
+	}
+}
+
+// Whenever a first copy is stopped, there is nothing, or a copy that is not
+// finished, and never a ledger without a key that could be served.
+func TestCopyStopped(t *testing.T) {
+	t.Parallel()
+	from, _ := newLedger(t)
+	var nothing, unfinished int
+	for patience := 100 * time.Microsecond; ; patience += time.Millisecond {
+		path := t.TempDir()
+		to := filepath.Join(path, "copy.db")
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		_, err := app.Copy(ctx, from, to, app.CopyOptions{})
+		cancel()
+		if err == nil {
+			break
+		}
+		if patience > 10*time.Second {
+			t.Fatal(err)
+		}
+		left := folder(t, path)
+		if len(left) == 0 {
+			nothing++
+			continue
+		}
+		unfinished++
+		if _, err := app.OpenStore(t.Context(), to); !errors.Is(err, copier.ErrUnfinished) {
+			t.Fatalf("after %s there is %v: %v", patience, left, err)
+		}
+		if report, err := app.Copy(t.Context(), from, to, app.CopyOptions{}); err != nil || !report.Finished {
+			t.Fatalf("after %s: %+v, %v", patience, report, err)
+		}
+	}
+	if nothing < 5 || unfinished < 5 {
+		t.Errorf("%d tries ended before there was anything and %d later, which says little", nothing, unfinished)
+	}
+}
+
+// A ledger is not copied into itself, by whatever name, and stays as it is.
+func TestCopyIntoItself(t *testing.T) {
+	t.Parallel()
+	from, _ := newLedger(t)
+	folder := t.TempDir()
+	file, symlink, hardLink := filepath.Join(folder, "copy.db"), filepath.Join(folder, "symlink.db"), filepath.Join(folder, "link.db")
+	database := pgtest.NewDatabase(t)
+	for _, to := range []string{file, database} {
+		if _, err := app.Copy(t.Context(), from, to, app.CopyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink(file, symlink), os.Link(file, hardLink)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ from, to string }{
+		{file, "sqlite:" + file},
+		{file, folder + "/./copy.db"},
+		{symlink, file},
+		{file, hardLink},
+		{database, strings.Replace(database, "postgres:", "postgresql:", 1)},
+		{database, strings.Replace(database, "127.0.0.1", "localhost", 1) + "&application_name=other"},
+	} {
+		report, err := app.Copy(t.Context(), tt.from, tt.to, app.CopyOptions{Stopped: true})
+		if err == nil || report != nil || !strings.Contains(err.Error(), "into itself") || !strings.Contains(hintOf(err), "another file") {
+			t.Errorf("%s to %s: %+v, %v with hint %q", tt.from, tt.to, report, err, hintOf(err))
+		}
+	}
+	for _, db := range []string{file, database} {
+		if report, err := app.Copy(t.Context(), from, db, app.CopyOptions{}); err != nil || !report.Finished {
+			t.Errorf("%+v, %v", report, err)
+		}
+	}
+}
+
+// Two ledgers in one database, each in a schema of its own, are two.
+func TestCopyBetweenSchemas(t *testing.T) {
+	t.Parallel()
+	database := pgtest.NewDatabase(t)
+	if err := pgtest.Exec(t.Context(), database, "CREATE SCHEMA one; CREATE SCHEMA two"); err != nil {
+		t.Fatal(err)
+	}
+	from, to := database+"&search_path=one", database+"&search_path=two"
+	if _, err := app.Init(t.Context(), from); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := app.Copy(t.Context(), from, to, app.CopyOptions{Stopped: true}); err != nil || !report.Finished {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// What libpq takes as a connection string is no file, and its password is not
+// shown.
+func TestKeywordsOfLibpq(t *testing.T) {
+	t.Parallel()
+	ledger, _ := newLedger(t)
+	none := filepath.Join(t.TempDir(), "none.db")
+	for _, db := range []string{"host=/run/postgresql password=s3cr3t", "dbname = saldo user=saldo password = 's3cr3t'", "password=s3cr3t"} {
+		for what, try := range map[string]func() error{
+			"open":   func() error { _, err := app.OpenStore(t.Context(), db); return err },
+			"init":   func() error { _, err := app.Init(t.Context(), db); return err },
+			"verify": func() error { _, err := app.Verify(t.Context(), db, engine.VerifyOptions{}); return err },
+			"backup": func() error { _, err := app.Backup(t.Context(), db, none, app.BackupOptions{}); return err },
+			"from":   func() error { _, err := app.Copy(t.Context(), db, none, app.CopyOptions{}); return err },
+			"to":     func() error { _, err := app.Copy(t.Context(), ledger, db, app.CopyOptions{}); return err },
+		} {
+			err := try()
+			if err == nil || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(hintOf(err), "postgres://USER@HOST/NAME") {
+				t.Errorf("%s: %v with hint %q", what, err, hintOf(err))
+			}
+		}
+	}
+	named := filepath.Join(t.TempDir(), "user=7 port.db")
+	if _, err := app.Init(t.Context(), named); err != nil {
+		t.Error(err)
 	}
 }

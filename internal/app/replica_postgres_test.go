@@ -211,6 +211,11 @@ func TestReplica(t *testing.T) {
 	if _, err := app.Init(t.Context(), copied); !errors.Is(err, postgres.ErrReplica) {
 		t.Errorf("a new ledger on a replica: %v", err)
 	}
+	into := t.TempDir()
+	_, err = app.Copy(t.Context(), copied, into+"/copy.db", app.CopyOptions{})
+	if left := folder(t, into); !errors.Is(err, postgres.ErrReplica) || !strings.Contains(hintOf(err), "copy from the primary") || len(left) != 0 {
+		t.Errorf("a copy from a replica leaves %v: %v with hint %q", left, err, hintOf(err))
+	}
 	// Synchronous means that it is written there, and a moment later it shows.
 	within(t, "the replica has the charge", func() bool {
 		report, err := app.Verify(t.Context(), copied, engine.VerifyOptions{})

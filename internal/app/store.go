@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -58,6 +59,10 @@ var sqliteAdvice = []advice{
 	{copier.ErrUnfinished, unfinishedHint},
 }
 
+// libpqKeyword is found in what PostgreSQL's own programs take beside a URL:
+// settings such as host=db.example.com.
+var libpqKeyword = regexp.MustCompile(`(?:^|\s)(?:host|hostaddr|port|dbname|user|password|passfile|service|sslmode)\s*=`)
+
 func sqlitePath(db string) (string, error) {
 	scheme, path, found := strings.Cut(db, ":")
 	switch {
@@ -65,6 +70,8 @@ func sqlitePath(db string) (string, error) {
 		return "", Hint(errors.New("no ledger was named"), "say --db PATH, or set SALDO_DB")
 	case found && scheme == "sqlite":
 		return strings.TrimPrefix(path, "//"), nil
+	case libpqKeyword.MatchString(db): // the text is not shown: there may be a password in it
+		return "", Hint(errors.New("a ledger cannot be named by the keywords of libpq"), "write it as postgres://USER@HOST/NAME, or as sqlite:PATH if it is a file")
 	case found && strings.HasPrefix(path, "//"):
 		return "", Hint(fmt.Errorf("a ledger cannot be kept at a %s URL", scheme), "name the path of a SQLite file, or a PostgreSQL database as postgres://…")
 	}
@@ -86,13 +93,14 @@ func Init(ctx context.Context, db string) (_ ledger.Credentials, err error) {
 			err = errors.Join(err, Discard(db, credentials.ID))
 		}
 	}()
-	e, err := engine.New(ctx, store, engine.Options{})
-	if err != nil {
-		return ledger.Credentials{}, err
+	key := ledger.Key{
+		ID: credentials.ID, Digest: credentials.Digest(), Last4: credentials.Last4(), Scopes: ledger.Scopes,
+		CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
 	}
-	defer e.Close()
-	_, err = e.CreateKey(ctx, ledger.Key{Scopes: ledger.Scopes}, credentials)
-	return credentials, err
+	if shared, ok := store.(*postgres.Store); ok { // others may make the same ledger at this moment
+		return credentials, advise(shared.AddFirstKey(ctx, &key), postgresAdvice)
+	}
+	return credentials, store.Write(ctx, func(tx engine.Tx) error { return tx.InsertKey(ctx, &key) })
 }
 
 func create(ctx context.Context, db string) (Store, error) {
@@ -149,7 +157,7 @@ func read(ctx context.Context, db string, do func(engine.Reader) error) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return do(store)
+	return advise(do(store), postgresAdvice)
 }
 
 func openReadOnly(ctx context.Context, db string) (Store, error) {

@@ -56,11 +56,12 @@ var postgresAdvice = []advice{
 	{postgres.ErrCertificate, "name the CA of the server by sslrootcert=FILE; with sslmode=verify-full the URL must name the host as the certificate does"},
 	{postgres.ErrNoTLS, "turn ssl on in the server, or say sslmode=disable where nobody else can listen on the way"},
 	{postgres.ErrFile, "check the path, and that the user of this process may read it"},
-	{postgres.ErrSetting, "check the spelling of what follows the '?'; behind PgBouncer set it by ALTER ROLE … SET, or list it in ignore_startup_parameters"},
+	{postgres.ErrSetting, "check the spelling of what follows the '?', and whether a server fits target_session_attrs; behind PgBouncer set it by ALTER ROLE … SET, or list it in ignore_startup_parameters"},
 	{postgres.ErrPrepared, "leave default_query_exec_mode out of the URL, or say cache_describe"},
 	{postgres.ErrConnections, "raise max_connections, lower pool_max_conns in the URL, or put PgBouncer in between"},
 	{postgres.ErrResources, "make room on its disk, or see its log for what is short"},
-	{postgres.ErrSlow, "look in pg_stat_activity for who holds a lock, or what keeps the server busy"},
+	{postgres.ErrSlow, "look in pg_stat_activity for who holds a lock, or what keeps the server busy; the role may have a short statement_timeout"},
+	{postgres.ErrContention, "see in the server's log what it was; on a replica set hot_standby_feedback = on"},
 	{postgres.ErrUnreachable, "see that PostgreSQL runs there, and that it may be reached from here"},
 }
 

@@ -79,7 +79,8 @@ type Snapshot interface {
 // as a Source.
 type Target interface {
 	Source
-	// State tells how far the copy is, nil where none was begun.
+	// State tells how far the copy is, nil where none was begun. What a target makes
+	// at an empty place is unfinished from its first moment, before one is begun.
 	State(ctx context.Context) (*State, error)
 	// Begin begins a copy, or goes on with one; it is unfinished from then on.
 	// Where another process writes it, that one fails. Errors: ErrNotCopy.
@@ -110,11 +111,15 @@ type Target interface {
 type State struct {
 	// Source is the digest of a key of the source, of which no other ledger has
 	// one: keys are random, and never deleted.
+	// Zero stands for none yet, in what a target has made and no copy was begun in.
 	Source       ledger.Hash
 	Transactions int64                // so many are copied
 	Last         ledger.TransactionID // of them; zero for none
 	Finished     bool
 }
+
+// Begun tells whether a copy was begun; of nil it says no.
+func (s *State) Begun() bool { return s != nil && s.Source != ledger.Hash{} }
 
 // Page is a part of a ledger's history.
 type Page struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/saldo-ledger/saldo/internal/copier"
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
+	"github.com/saldo-ledger/saldo/internal/store/postgres"
 	"github.com/saldo-ledger/saldo/internal/store/postgres/pgtest"
 	"github.com/saldo-ledger/saldo/internal/store/sqlite"
 )
@@ -367,5 +368,38 @@ func TestNoLedger(t *testing.T) {
 	b := books{driver: "pgx", name: url, url: url}
 	if _, err := b.open(t.Context()); err == nil {
 		t.Error("it was opened")
+	}
+}
+
+// Between the moment that there are tables and the moment that a copy begins, they
+// are no ledger that could be served, and the copy can still be begun.
+func TestNotBegun(t *testing.T) {
+	ways(t, func(t *testing.T, from, to books) {
+		newWorld(9).found(t, from)
+		if err := to.openCopy(t).Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := to.open(t.Context()); !errors.Is(err, copier.ErrUnfinished) {
+				t.Error(err)
+			}
+			if _, err := to.read(t.Context()); !errors.Is(err, copier.ErrUnfinished) {
+				t.Error(err)
+			}
+		}
+		mustCopy(t, from, to, 0)
+		same(t, from, to)
+	})
+}
+
+// A database in which the making of tables was stopped at its start is as empty
+// as before.
+func TestNoTables(t *testing.T) {
+	t.Parallel()
+	b := kinds["postgres"](t)
+	b.exec(t, "CREATE TABLE saldo_version (id integer, version_id bigint, is_applied boolean, tstamp timestamp DEFAULT now())",
+		"INSERT INTO saldo_version VALUES (1, 0, true)")
+	if _, err := b.open(t.Context()); !errors.Is(err, postgres.ErrNotFound) {
+		t.Error(err)
 	}
 }

@@ -43,6 +43,23 @@ func Run(ctx context.Context, source Source, target Target, options Options) (*R
 	return r.report, nil
 }
 
+// Check makes sure that a ledger can be copied at all, before anything is made at
+// the place of the copy. Errors: ErrNeverUsed.
+func Check(ctx context.Context, source Source) error {
+	return source.CopySnapshot(ctx, 0, func(from Snapshot) error {
+		_, err := oldestKey(ctx, from)
+		return err
+	})
+}
+
+func oldestKey(ctx context.Context, from Snapshot) (ledger.Hash, error) {
+	digest, err := from.OldestKey(ctx)
+	if ledger.CodeOf(err) == ledger.NotFound {
+		err = ErrNeverUsed
+	}
+	return digest, err
+}
+
 type run struct {
 	Options
 	source Source
@@ -94,10 +111,7 @@ func (r *run) begin(ctx context.Context, from Snapshot) error {
 	}
 	if state == nil {
 		state = new(State)
-		state.Source, err = from.OldestKey(ctx)
-		if ledger.CodeOf(err) == ledger.NotFound {
-			return ErrNeverUsed
-		}
+		state.Source, err = oldestKey(ctx, from)
 	} else {
 		var same bool
 		if same, err = from.HasKey(ctx, state.Source); err == nil && !same {

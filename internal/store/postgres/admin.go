@@ -148,6 +148,9 @@ func taken(err error) error {
 	return err
 }
 
+// lockEmpty has those wait for each other who put the first thing into a ledger.
+const lockEmpty = "SELECT 1 FROM " + versionTable + " ORDER BY id FOR UPDATE"
+
 // AddFirstKey adds a key to a ledger that Create has made, in which nothing is yet.
 // Several processes may have made it at once: the first to add a key has it, and
 // the others are given ErrExists.
@@ -157,11 +160,11 @@ func taken(err error) error {
 func (s *Store) AddFirstKey(ctx context.Context, key *ledger.Key) error {
 	return s.Write(ctx, func(t engine.Tx) error {
 		conn := t.(*tx).conn
-		if _, err := conn.Exec(ctx, "SELECT 1 FROM "+versionTable+" ORDER BY id FOR UPDATE"); err != nil {
+		if _, err := conn.Exec(ctx, lockEmpty); err != nil {
 			return err
 		}
 		var used bool
-		if err := conn.QueryRow(ctx, selectUsed).Scan(&used); err != nil {
+		if err := conn.QueryRow(ctx, selectUsed+" OR EXISTS (SELECT 1 FROM copy_progress)").Scan(&used); err != nil {
 			return err
 		}
 		if used {

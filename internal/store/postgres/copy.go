@@ -38,7 +38,10 @@ func OpenCopy(ctx context.Context, url string) (*Copy, error) {
 			err = s.checkCurrent(ctx)
 		}
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrOlder) {
-			err = s.migrate(ctx)
+			// Tables that are made here are from the first moment those of a copy, so
+			// that whatever ends this process leaves no ledger that could be served.
+			err = s.migrateWith(ctx, `INSERT INTO copy_progress (id, source, transactions, finished, run)
+				VALUES (1, decode(repeat('00', 32), 'hex'), 0, 0, 0)`)
 		}
 		return err
 	})
@@ -87,7 +90,13 @@ func own(prepare func(context.Context, *Store) error) func(context.Context, *Sto
 }
 
 // State tells how far the copy is, nil where none was begun.
-func (c *Copy) State(ctx context.Context) (*copier.State, error) { return c.copyProgress(ctx) }
+func (c *Copy) State(ctx context.Context) (*copier.State, error) {
+	state, err := c.copyProgress(ctx)
+	if !state.Begun() {
+		state = nil
+	}
+	return state, err
+}
 
 func (s *Store) copyProgress(ctx context.Context) (*copier.State, error) {
 	found, err := list(ctx, s.reader, func(row pgx.Row, into *copier.State) error {
@@ -103,8 +112,11 @@ func (s *Store) copyProgress(ctx context.Context) (*copier.State, error) {
 func (c *Copy) Begin(ctx context.Context, source ledger.Hash) error {
 	err := c.Write(ctx, func(t engine.Tx) error {
 		conn := t.(*tx).conn
-		done, err := conn.Exec(ctx, "UPDATE copy_progress SET finished = 0, run = $2 WHERE source = $1", source[:], c.run)
+		done, err := conn.Exec(ctx, "UPDATE copy_progress SET finished = 0, run = $2, source = $1 WHERE source IN ($1, decode(repeat('00', 32), 'hex'))", source[:], c.run)
 		if err != nil || done.RowsAffected() == 1 {
+			return err
+		}
+		if _, err := conn.Exec(ctx, lockEmpty); err != nil {
 			return err
 		}
 		var used bool

@@ -38,6 +38,25 @@ func (s *Store) CopySnapshot(ctx context.Context, settle time.Duration, fn func(
 	})
 }
 
+// Same tells whether two stores have one and the same ledger open, by whatever
+// URLs they came to it.
+func (s *Store) Same(ctx context.Context, other *Store) (bool, error) {
+	mine, err := s.place(ctx)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := other.place(ctx)
+	return mine == theirs, err
+}
+
+// place names the server, the database and the schema of the ledger, by what any
+// role may read. No two servers have started in the same microsecond.
+func (s *Store) place(ctx context.Context) (place string, err error) {
+	err = s.reader.QueryRow(ctx, `SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), oid, current_schema())
+		FROM pg_catalog.pg_database WHERE datname = current_database()`).Scan(&place)
+	return place, named(err)
+}
+
 // copySource is a snapshot as a copy reads it.
 type copySource struct {
 	*snapshot

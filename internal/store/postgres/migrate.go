@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 )
 
 // versionTable marks a database as a ledger, and says of which version its
@@ -34,10 +35,15 @@ func (s *Store) checkTables(ctx context.Context) error {
 		return ErrNotLedger
 	}
 	version, known, err := s.versions(ctx)
-	if err == nil && version > known {
+	switch {
+	case err != nil:
+		return err
+	case version == 0: // the making of the tables ended before the first
+		return ErrNotFound
+	case version > known:
 		return ErrNewer
 	}
-	return err
+	return nil
 }
 
 // checkCurrent refuses a ledger whose tables are not those of this version.
@@ -77,12 +83,20 @@ func (s *Store) isCockroach(ctx context.Context) bool {
 // A node may lose to others at each migration.
 const migrateAttempts = 10
 
-func (s *Store) migrate(ctx context.Context) (err error) {
+func (s *Store) migrate(ctx context.Context) error { return s.migrateWith(ctx, "") }
+
+// migrateWith runs a statement, if it is not empty, in the transaction that makes
+// the tables, where it is this process that makes them.
+func (s *Store) migrateWith(ctx context.Context, first string) (err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
+	versions, err := database.NewStore(database.DialectPostgres, versionTable)
+	if err != nil {
+		return err
+	}
+	options := []goose.ProviderOption{goose.WithStore(noted{versions.(database.StoreExtender), first}), goose.WithDisableGlobalRegistry(true)}
 	if s.isCockroach(ctx) {
 		options = append(options, goose.WithExcludeVersions([]int64{truncateVersion}))
 	}
@@ -96,7 +110,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	}
 	db := stdlib.OpenDBFromPool(s.writer)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, options...)
+	provider, err := goose.NewProvider(goose.DialectCustom, db, files, options...)
 	if err != nil {
 		return err
 	}
@@ -109,4 +123,19 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 			return fmt.Errorf("bring the tables up to date: %w", err)
 		}
 	}
+}
+
+// noted is where goose notes what it has done, in the transaction that does it.
+type noted struct {
+	database.StoreExtender
+	first string // a statement that belongs to the first migration
+}
+
+// Insert notes that a migration was made.
+func (n noted) Insert(ctx context.Context, db database.DBTxConn, request database.InsertRequest) error {
+	err := n.StoreExtender.Insert(ctx, db, request)
+	if err == nil && request.Version == 1 && n.first != "" {
+		_, err = db.ExecContext(ctx, n.first)
+	}
+	return err
 }

@@ -113,7 +113,7 @@ type Reading struct {
 
 	At          time.Time
 	Amount      decimal.Decimal
-	CreditLimit *decimal.Decimal // nil where the provider did not tell, as with the next two
+	CreditLimit *decimal.Decimal // nil where nobody told, as the next two where the provider did not
 	Available   *decimal.Decimal
 	Pending     *decimal.Decimal
 	// Rise tells that more could be spent than at the reading before: a top-up, most

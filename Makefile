@@ -46,7 +46,7 @@ demo: build ## Build, and serve a throwaway ledger
 # takes longest begins first.
 .PHONY: test
 test: needs ## Run every test, with the race detector
-	CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -count=1 -timeout $(TEST_TIMEOUT) ./test/acceptance ./...
+	CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -count=1 -timeout $(TEST_TIMEOUT) ./test/acceptance ./test/sim ./...
 
 .PHONY: short
 short: ## Run the quick tests, without the race detector

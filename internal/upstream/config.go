@@ -80,7 +80,8 @@ func (c *completed) Balance(ctx context.Context) (*provider.Balance, error) {
 		return nil, err
 	}
 	for i := range balance.Buckets {
-		if b := &balance.Buckets[i]; b.CreditLimit == nil {
+		// Where the provider tells what can be spent, it has counted in what it grants.
+		if b := &balance.Buckets[i]; b.CreditLimit == nil && b.Available == nil {
 			b.CreditLimit = c.limit.For(b)
 		}
 	}

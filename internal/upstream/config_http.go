@@ -101,8 +101,16 @@ func integer(node ast.Node) (int, error) {
 	return number, nil
 }
 
-// secretWords are in the names of headers and parameters whose values are secrets.
-var secretWords = regexp.MustCompile(`(?i)key|token|secret|password|auth`)
+// secretWords are in the names of headers and parameters whose values are secrets,
+// but for those that end as names of what only says who somebody is.
+var (
+	secretWords = regexp.MustCompile(`(?i)key|token|secret|pass|pwd|psw|auth|sig|hash`)
+	publicWords = regexp.MustCompile(`(?i)(user|email|id|type|name|login|author)$`)
+)
+
+func namesSecret(name string) bool {
+	return secretWords.MatchString(name) && !publicWords.MatchString(name)
+}
 
 // minLiteral is how long a text is, in bytes, to be taken for a secret and not for a
 // choice, as in auth=1: to hide each 1 would spoil what a provider says.
@@ -123,7 +131,7 @@ func (l *loader) conceal(u *Upstream) error {
 			if before, _, ok := strings.Cut(value, " "); ok {
 				scheme = before + " "
 			}
-		} else if !secretWords.MatchString(name) {
+		} else if !namesSecret(name) {
 			continue
 		}
 		value, err = l.literal(u, "headers: "+name, strings.TrimPrefix(value, scheme))
@@ -162,7 +170,7 @@ func (l *loader) concealQuery(u *Upstream, text string) (string, error) {
 	for i, parameter := range parameters {
 		name, escaped, _ := strings.Cut(parameter, "=")
 		value, err := url.QueryUnescape(escaped)
-		if err != nil || !secretWords.MatchString(name) {
+		if err != nil || !namesSecret(name) {
 			continue // What is badly escaped is refused when the request is made.
 		}
 		concealed, err := l.literal(u, "url: a parameter", value)

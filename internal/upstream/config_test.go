@@ -375,6 +375,9 @@ func TestLiterals(t *testing.T) {
 		{"headers: {X-API-Key: s3cr3t, My_Secret: another, X-Auth: '1'}", true, "1 s3cr3t and another", "1 [hidden] and [hidden]"},
 		{"headers: {Accept: text/plain}", false, "no text/plain", "no text/plain"},
 		{"url: '/balance?user=me&apiKey=s3cr%33t+key&TOKEN=another'", true, "no s3cr3t key, another or me", "no [hidden], [hidden] or me"},
+		{"url: '/balance?pwd=s3cr3t&psw=another&sig=f00ba4'", true, "no s3cr3t, another or f00ba4", "no [hidden], [hidden] or [hidden]"},
+		{"url: '/balance?auth_id=acme&author=someone'", false, "no acme or someone", "no acme or someone"},
+		{"headers: {X-Auth-User: acme, X-Auth-Type: token}", false, "no token for acme", "no token for acme"},
 		{"url: '/balance?key=${TOKEN}&all=true&auth=1'", false, "no true 1 token-value", "no true 1 [hidden]"},
 	}
 	for _, tt := range tests {

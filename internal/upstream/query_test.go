@@ -92,15 +92,16 @@ func TestJudgement(t *testing.T) {
 func TestCreditLimit(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `[{"service": "sms", "amount": -18.383, "currency": "CNY"}, {"service": "voip", "amount": 0, "currency": "CNY"},
-			{"service": "told", "amount": -1, "credit_limit": 5}, {"service": "none", "amount": -1, "credit_limit": 0}]`)
+			{"service": "told", "amount": -1, "credit_limit": 5}, {"service": "none", "amount": -1, "credit_limit": 0},
+			{"service": "all-told", "amount": -1, "available": 3}]`)
 	}))
 	defer server.Close()
 	for member, want := range map[string]string{
-		"":                                 "sms -18.383, voip 0, told 4, none -1",
-		"credit_limit: 0":                  "sms -18.383, voip 0, told 4, none -1",
-		"credit_limit: 100":                "sms 81.617, voip 100, told 4, none -1",
-		"credit_limit: {sms: 20, voip: 1}": "sms 1.617, voip 1, told 4, none -1",
-		"credit_limit: {sms/CNY: 20, sms: 1, told: 9}": "sms 1.617, voip 0, told 4, none -1",
+		"":                                 "sms -18.383, voip 0, told 4, none -1, all-told 3",
+		"credit_limit: 0":                  "sms -18.383, voip 0, told 4, none -1, all-told 3",
+		"credit_limit: 100":                "sms 81.617, voip 100, told 4, none -1, all-told 3",
+		"credit_limit: {sms: 20, voip: 1}": "sms 1.617, voip 1, told 4, none -1, all-told 3",
+		"credit_limit: {sms/CNY: 20, sms: 1, told: 9}": "sms 1.617, voip 0, told 4, none -1, all-told 3",
 		"credit_limit: {sms/USD: 20}":                  "malformed: the reply has no balance for sms/USD",
 		"credit_limit: {voice: 20}":                    "malformed: the reply has no balance for voice",
 	} {

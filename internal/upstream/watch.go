@@ -268,7 +268,8 @@ func (w *watch) balance(answer *provider.Balance, before *readings.Balance, at t
 // credit limit into the configuration, or changed it, is no top-up.
 func (w *watch) rises(old, b *readings.Bucket) bool {
 	was := old.Bucket
-	if w.upstream.CreditLimit.For(&b.Bucket) != nil {
+	own := w.upstream.CreditLimit.For(&b.Bucket)
+	if own != nil && b.CreditLimit != nil && own.Equal(*b.CreditLimit) {
 		was.CreditLimit = b.CreditLimit
 	}
 	return b.Spendable().GreaterThan(was.Spendable()) || b.Amount.GreaterThan(was.Amount)

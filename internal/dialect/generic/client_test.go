@@ -214,6 +214,11 @@ func TestAccount(t *testing.T) {
 			t.Errorf("%+v: %v, %v", tt, balance, err)
 		}
 	}
+	short := Settings{Amount: ".a", Account: ".id", Service: "sms", Headers: map[string]string{"X-User": "${USER}", "X-Key": "${KEY}"}}
+	balance, err := described(t, short, map[string]string{"USER": "sms", "KEY": "S3CR3T"}, `{"a":1,"id":"sms of S3CR3T"}`)
+	if err != nil || balance.Account != "sms of [hidden]" || balance.Buckets[0].Service != "sms" {
+		t.Errorf("%+v, %v", balance, err)
+	}
 	if balance, err := described(t, Settings{Amount: ".a", Account: ".id", BasicAuth: "${KEY}:x"}, map[string]string{"KEY": "S3CR3T"}, `{"a":1,"id":"S3CR3T"}`); err != nil || balance.Account != "[hidden]" {
 		t.Errorf("%v, %v", balance, err)
 	}

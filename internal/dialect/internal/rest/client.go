@@ -80,6 +80,10 @@ func (c Credential) check() error {
 	return nil
 }
 
+// leastHidden is how long a secret is, in bytes, to be looked for in names: a short
+// one may be a word of its own, as a user who is called sms.
+const leastHidden = 6
+
 // hide makes what takes the credentials out of a text, with identifiers or without.
 func (q *Question) hide(identifiers bool) *strings.Replacer {
 	var secrets []string
@@ -93,7 +97,11 @@ func (q *Question) hide(identifiers bool) *strings.Replacer {
 		// The padding of base64 is not always repeated.
 		secrets = append(secrets, parameter, strings.TrimRight(parameter, "="))
 	}
-	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
+	least := 1
+	if !identifiers {
+		least = leastHidden
+	}
+	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return len(secret) < least })
 	// The replacer takes the first that fits, so the longer ones come first.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string

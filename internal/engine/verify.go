@@ -106,7 +106,7 @@ func (v *verifier) tick() {
 func (v *verifier) guards(ctx context.Context) error {
 	missing, err := v.snapshot.MissingGuards(ctx)
 	if err == nil && len(missing) > 0 {
-		v.problemf("history: the database does not protect it, because these triggers are gone or disabled: %s "+
+		v.problemf("history: the database does not protect it, because these triggers are gone, disabled or changed: %s "+
 			"(find out who did that; saldo copy makes a ledger that has them)", strings.Join(missing, ", "))
 	}
 	return err

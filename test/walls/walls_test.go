@@ -35,7 +35,7 @@ var rooms = map[string]room{
 	},
 	"internal/store/postgres": {
 		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/copier", "internal/store/sqlrow"},
-		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3"},
+		modules: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/", "github.com/pressly/goose/v3", "github.com/pressly/goose/v3/database"},
 	},
 	"internal/store/sqlrow": {
 		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/forecast"},
@@ -44,7 +44,7 @@ var rooms = map[string]room{
 	"internal/store/postgres/pgtest": {modules: []string{"github.com/jackc/pgx/v5"}},
 	"internal/store/storetest": {
 		imports: []string{"internal/engine", "internal/ledger", "internal/readings", "internal/provider", "internal/forecast"},
-		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/shopspring/decimal"},
+		modules: []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/shopspring/decimal", "modernc.org/sqlite"}, // the last to forge a ledger, past the store
 	},
 	"internal/atomicfile":               {},
 	"internal/provider":                 {modules: []string{"github.com/shopspring/decimal"}},

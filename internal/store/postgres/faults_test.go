@@ -94,7 +94,11 @@ func TestLastingDeadlock(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		go charge(name, 7)
 	}
-	time.Sleep(100 * time.Millisecond)
+	for deadline := time.Now().Add(8 * time.Second); e.QueueDepth() < 3; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the others do not wait for the committer")
+		}
+	}
 	release()
 	for range 4 {
 		if err := <-errs; ledger.CodeOf(err) != ledger.Overloaded || !strings.Contains(err.Error(), "each other's way") {

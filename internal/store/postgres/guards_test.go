@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -10,8 +11,8 @@ import (
 	"github.com/saldo-ledger/saldo/internal/store/storetest"
 )
 
-// Each trigger that a ledger has is missed when it is gone or not in force, also
-// by who only reads.
+// Each trigger that a ledger has is missed when it is gone, not in force, or not
+// as it was made, also by who only reads.
 func TestMissingGuards(t *testing.T) {
 	t.Parallel()
 	database := pgtest.NewDatabase(t)
@@ -38,6 +39,35 @@ func TestMissingGuards(t *testing.T) {
 			storetest.Verify(t, store)
 		}
 	}
+	const nothing = "() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'"
+	alter("CREATE SCHEMA elsewhere; CREATE FUNCTION elsewhere.saldo_refuse" + nothing)
+	alter("CREATE FUNCTION other" + nothing)
+	for i, name := range guards {
+		made := query(t, database, "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = '"+name+"'")
+		for _, change := range [][2]string{
+			{"saldo_refuse", "elsewhere.saldo_refuse"},
+			{"saldo_refuse", "other"},
+			{"EXECUTE", "WHEN (false) EXECUTE"},
+			{"BEFORE", "AFTER"},
+			{"DELETE OR UPDATE", "UPDATE"},
+			{"OR UPDATE", "OR UPDATE OF service"},
+			{"BEFORE DELETE ON", "BEFORE UPDATE ON"},
+		} {
+			if !strings.Contains(made, change[0]) {
+				continue
+			}
+			again := "DROP TRIGGER " + name + " ON " + tables[i] + "; "
+			alter(again + strings.Replace(made, change[0], change[1], 1))
+			storetest.WantMissingGuards(t, store, guards[i:i+1])
+			alter(again + made)
+			storetest.Verify(t, store)
+		}
+	}
+	made := query(t, database, "SELECT pg_get_functiondef('saldo_refuse'::regproc)")
+	alter("CREATE OR REPLACE FUNCTION saldo_refuse" + nothing)
+	storetest.WantMissingGuards(t, store, guards)
+	alter(made)
+	storetest.Verify(t, store)
 	for i, name := range guards {
 		alter("DROP TRIGGER " + name + " ON " + tables[i])
 		storetest.WantMissingGuards(t, store, guards[:i+1])

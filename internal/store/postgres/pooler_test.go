@@ -92,23 +92,21 @@ func TestNodesBehindPooler(t *testing.T) {
 	}
 }
 
-// sessionsOf counts the sessions of the server that one connection is given.
-func sessionsOf(t *testing.T, url string) int {
+// sessionsOf counts the sessions of the server that a pooler has for a database. It
+// keeps them for those who come later.
+func sessionsOf(t *testing.T, url string) (count int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(t.Context()))
-	seen := map[int]bool{}
-	for range 10 {
-		var pid int
-		if err := conn.QueryRow(t.Context(), "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid); err != nil {
-			t.Fatal(err)
-		}
-		seen[pid] = true
+	err = conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'",
+		pgx.QueryExecModeSimpleProtocol).Scan(&count)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return len(seen)
+	return count
 }
 
 // Who insists on prepared statements is told what is wrong with them.

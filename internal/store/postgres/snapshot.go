@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -189,12 +190,32 @@ var guards = []string{
 	"refunds_no_delete", "refunds_no_truncate", "transactions_no_change", "transactions_no_truncate",
 }
 
-// MissingGuards counts a trigger that is disabled, or runs on replicas alone, as
-// missing. CockroachDB has none for TRUNCATE, see truncateVersion.
+// MissingGuards counts a trigger that is disabled, runs on replicas alone, or is
+// not as the migrations made it as missing: tgtype says when it runs (27 is
+// before each row is updated or deleted, 11 before it is deleted, 34 before the
+// table is truncated), and its function has the text of the migration.
+// CockroachDB has none for TRUNCATE, see truncateVersion, and describes triggers
+// in its own way, so that there only those are missed that are gone.
 func (s *snapshot) MissingGuards(ctx context.Context) ([]string, error) {
+	migration, err := migrations.ReadFile("migrations/00001_ledger.sql")
+	if err != nil {
+		return nil, err
+	}
+	body := strings.Split(string(migration), "$$")[1] // the only function there
 	return page(ctx, s.tx, func(row pgx.Row, into *string) error { return row.Scan(into) },
 		`SELECT wanted.name FROM unnest($1::text[]) AS wanted (name)
-		WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t WHERE t.tgname::text = wanted.name
-			AND t.tgrelid = to_regclass(split_part(wanted.name, '_no_', 1)) AND t.tgenabled IN ('O', 'A'))
-		AND NOT (wanted.name LIKE '%truncate' AND version() LIKE 'CockroachDB%') ORDER BY wanted.name COLLATE "C"`, guards)
+		WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t
+			JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid LEFT JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+			WHERE t.tgname::text = wanted.name
+			AND t.tgrelid = to_regclass(split_part(wanted.name, '_no_', 1)) AND t.tgenabled IN ('O', 'A')
+			AND (version() LIKE 'CockroachDB%' OR
+				t.tgtype = CASE split_part(wanted.name, '_no_', 2) WHEN 'change' THEN 27 WHEN 'delete' THEN 11 ELSE 34 END
+				AND t.tgattr::text = '' AND t.tgqual IS NULL
+				AND p.proname::text = 'saldo_refuse' AND p.pronamespace = c.relnamespace
+				AND btrim(p.prosrc, $2::text) = $3::text))
+		AND NOT (wanted.name LIKE '%truncate' AND version() LIKE 'CockroachDB%') ORDER BY wanted.name COLLATE "C"`,
+		guards, space, strings.Trim(body, space))
 }
+
+// space is what may stand around the text of a function.
+const space = " \t\r\n"

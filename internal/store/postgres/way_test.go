@@ -310,6 +310,7 @@ func TestPrivileges(t *testing.T) {
 	if n, err := store.PruneUpstreams(ctx, readings.Pruning{Expired: noon.Add(time.Hour)}); err != nil || n != 1 {
 		t.Errorf("%d readings were removed, %v", n, err)
 	}
+	storetest.Verify(t, store)
 	storetest.Verify(t, opened(t)(postgres.OpenReadOnly(ctx, reader)))
 	for _, forbidden := range []string{
 		"UPDATE entries SET amount = 0", "DELETE FROM entries", "UPDATE transactions SET amount = 0", "DELETE FROM transactions",

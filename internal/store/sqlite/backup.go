@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -22,7 +21,7 @@ const pageSize = 4096
 
 var (
 	// ErrCopying says that another process is copying to the same path.
-	ErrCopying = errors.New("another backup or restore is writing there")
+	ErrCopying = errors.New("another backup, restore or copy is writing there")
 	// ErrDamaged says that a file is not as SQLite wrote it.
 	ErrDamaged = errors.New("the file is damaged")
 	// ErrFull says that there is no room for the copy.
@@ -57,10 +56,7 @@ func Backup(ctx context.Context, from, to string, options BackupOptions) (err er
 		return err
 	}
 	partial := to + Partial
-	lock, err := lockPartial(partial)
-	if failure, ok := errors.AsType[*fs.PathError](err); ok { // which names the lock
-		err = fmt.Errorf("%s cannot be written: %w", to, failure.Err)
-	}
+	lock, err := lockPartial(to)
 	if err != nil {
 		return err
 	}

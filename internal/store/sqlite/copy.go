@@ -23,7 +23,8 @@ var _ copier.Target = (*Copy)(nil)
 
 // OpenCopy opens a ledger that copies can be written into: a copy that was begun
 // and never served, or a new ledger where there is nothing. Whether it is a copy
-// shows when one begins. Errors: ErrInUse, ErrNotLedger, ErrNewer.
+// shows when one begins. Errors: ErrInUse, ErrNotLedger, ErrNewer, ErrExists,
+// ErrCopying, LeftoverError.
 func OpenCopy(ctx context.Context, path string) (*Copy, error) {
 	store, err := openToWrite(ctx, path)
 	if errors.Is(err, ErrNotFound) {
@@ -42,7 +43,7 @@ func OpenCopy(ctx context.Context, path string) (*Copy, error) {
 func createCopy(ctx context.Context, to string) (err error) {
 	to = filepath.Clean(to) // SQLite takes what comes after two slashes for a host
 	partial := to + Partial
-	lock, err := lockPartial(partial)
+	lock, err := lockPartial(to)
 	if err != nil {
 		return err
 	}

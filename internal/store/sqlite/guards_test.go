@@ -10,8 +10,8 @@ import (
 	"github.com/saldo-ledger/saldo/internal/store/storetest"
 )
 
-// Each trigger that a ledger has is missed when it is gone, also by who
-// only reads.
+// Each trigger that a ledger has is missed when it is gone, or when another one
+// has its name, also by who only reads.
 func TestMissingGuards(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -28,6 +28,11 @@ func TestMissingGuards(t *testing.T) {
 	}
 	for i, name := range guards {
 		if err := execute(path, "DROP TRIGGER "+name); err != nil {
+			t.Fatal(err)
+		}
+		storetest.WantMissingGuards(t, store, guards[:i+1])
+		table, _, _ := strings.Cut(name, "_no_")
+		if err := execute(path, "CREATE TRIGGER "+name+" BEFORE UPDATE ON "+table+" BEGIN SELECT 1; END"); err != nil {
 			t.Fatal(err)
 		}
 		storetest.WantMissingGuards(t, store, guards[:i+1])

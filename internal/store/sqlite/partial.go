@@ -68,15 +68,19 @@ func unserved(path string) error {
 	return errors.Join(err, lock.Unlock())
 }
 
-// lockPartial makes this process the only one that writes a copy at a path. A
+// lockPartial makes this process the only one that writes a copy to a path. A
 // process that is killed leaves the file of its lock, and not the lock.
-func lockPartial(path string) (*flock.Flock, error) {
+func lockPartial(to string) (*flock.Flock, error) {
+	partial := to + Partial
 	for range lockAttempts {
-		lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+		lock := flock.New(partial+".lock", flock.SetPermissions(0o600))
 		locked, err := lock.TryLock()
+		if failure, ok := errors.AsType[*fs.PathError](err); ok { // which names the lock
+			err = fmt.Errorf("%s cannot be written: %w", to, failure.Err)
+		}
 		if err != nil || !locked {
 			if err == nil {
-				err = fmt.Errorf("%s: %w", path, ErrCopying)
+				err = fmt.Errorf("%s: %w", partial, ErrCopying)
 			}
 			return nil, errors.Join(err, lock.Unlock())
 		}
@@ -90,7 +94,7 @@ func lockPartial(path string) (*flock.Flock, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%s: %w", path, ErrCopying)
+	return nil, fmt.Errorf("%s: %w", partial, ErrCopying)
 }
 
 // create makes an empty file that its owner alone can read. What is there was

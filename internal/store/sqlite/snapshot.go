@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 
 	"github.com/saldo-ledger/saldo/internal/engine"
 	"github.com/saldo-ledger/saldo/internal/ledger"
@@ -191,20 +192,47 @@ func (s *snapshot) WalletTotals(ctx context.Context) ([]engine.WalletTotal, erro
 	}, query)
 }
 
-// guards are the triggers that refuse to change history, in order. They are as
-// old as the tables, so an old ledger that is only read has them, too.
-var guards = []string{
-	"entries_no_delete", "entries_no_update", "holds_no_delete", "refunds_no_delete",
-	"transactions_no_delete", "transactions_no_update",
-}
+// guard is a trigger as SQLite keeps it.
+type guard struct{ name, table, statement string }
 
-func (s *snapshot) MissingGuards(ctx context.Context) ([]string, error) {
-	there, err := page(ctx, s.tx, func(row scanner, into *string) error { return row.Scan(into) },
-		"SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+// guards gives the triggers that refuse to change history, in order, as the first
+// migration makes them. They are as old as the tables, so an old ledger that is
+// only read has them, too.
+func guards() ([]guard, error) {
+	migration, err := migrations.ReadFile("migrations/00001_ledger.sql")
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(guards), func(name string) bool { return slices.Contains(there, name) }), nil
+	var all []guard
+	for _, part := range strings.Split(string(migration), "-- +goose StatementBegin")[1:] {
+		statement, _, _ := strings.Cut(part, "-- +goose StatementEnd")
+		// The words are: CREATE TRIGGER name BEFORE event ON table.
+		words := strings.Fields(statement)
+		all = append(all, guard{words[2], words[6], strings.TrimSuffix(strings.TrimSpace(statement), ";")})
+	}
+	slices.SortFunc(all, func(a, b guard) int { return strings.Compare(a.name, b.name) })
+	return all, nil
+}
+
+// MissingGuards counts a trigger that is not as the migration made it as missing.
+func (s *snapshot) MissingGuards(ctx context.Context) ([]string, error) {
+	wanted, err := guards()
+	if err != nil {
+		return nil, err
+	}
+	there, err := page(ctx, s.tx, func(row scanner, into *guard) error {
+		return row.Scan(&into.name, &into.table, &into.statement)
+	}, "SELECT name, tbl_name, trim(coalesce(sql, ''), char(9, 10, 13, 32)) FROM sqlite_schema WHERE type = 'trigger'")
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, guard := range wanted {
+		if !slices.Contains(there, guard) {
+			missing = append(missing, guard.name)
+		}
+	}
+	return missing, nil
 }
 
 // page reads the rows of a query, which names its own limit.

@@ -68,7 +68,7 @@ func WantMissingGuards(t testing.TB, store engine.Reader, names []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "history: the database does not protect it, because these triggers are gone or disabled: " + strings.Join(names, ", ") +
+	want := "history: the database does not protect it, because these triggers are gone, disabled or changed: " + strings.Join(names, ", ") +
 		" (find out who did that; saldo copy makes a ledger that has them)"
 	if !slices.Equal(report.Problems, []string{want}) || report.ProblemCount != 1 {
 		t.Errorf("without %q the problems are %q", names, report.Problems)

@@ -79,8 +79,8 @@ type Snapshot interface {
 // as a Source.
 type Target interface {
 	Source
-	// State tells how far the copy is, nil where none was begun. What a target makes
-	// at an empty place is unfinished from its first moment, before one is begun.
+	// State tells how far the copy is; see Begun for one that was not begun. What a
+	// target makes at an empty place is unfinished from its first moment.
 	State(ctx context.Context) (*State, error)
 	// Begin begins a copy, or goes on with one; it is unfinished from then on.
 	// Where another process writes it, that one fails. Errors: ErrNotCopy.

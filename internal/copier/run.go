@@ -109,7 +109,7 @@ func (r *run) begin(ctx context.Context, from Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if state == nil {
+	if !state.Begun() {
 		state = new(State)
 		state.Source, err = oldestKey(ctx, from)
 	} else {
@@ -130,7 +130,7 @@ func (r *run) begin(ctx context.Context, from Snapshot) error {
 	}
 	// From here on nobody else writes the copy; until here somebody may have.
 	begun, err := r.target.State(ctx)
-	if err == nil && (begun == nil || begun.Transactions != state.Transactions) {
+	if err == nil && (!begun.Begun() || begun.Transactions != state.Transactions) {
 		err = ErrTakenOver
 	}
 	return err

@@ -89,14 +89,8 @@ func own(prepare func(context.Context, *Store) error) func(context.Context, *Sto
 	}
 }
 
-// State tells how far the copy is, nil where none was begun.
-func (c *Copy) State(ctx context.Context) (*copier.State, error) {
-	state, err := c.copyProgress(ctx)
-	if !state.Begun() {
-		state = nil
-	}
-	return state, err
-}
+// State tells how far the copy is.
+func (c *Copy) State(ctx context.Context) (*copier.State, error) { return c.copyProgress(ctx) }
 
 func (s *Store) copyProgress(ctx context.Context) (*copier.State, error) {
 	found, err := list(ctx, s.reader, func(row pgx.Row, into *copier.State) error {

@@ -50,30 +50,19 @@ type BackupOptions struct {
 // It restores as well, because a backup is a ledger. Errors: ErrNotFound,
 // ErrNotLedger, ErrExists, ErrInUse, ErrCopying, ErrDamaged, ErrFull, ErrSame,
 // LeftoverError.
-func Backup(ctx context.Context, from, to string, options BackupOptions) (err error) {
+func Backup(ctx context.Context, from, to string, options BackupOptions) error {
 	to = filepath.Clean(to)                                 // SQLite takes what comes after two slashes for a host
 	if err := free(from, to, options.Replace); err != nil { // before a long time is spent on it
 		return err
 	}
-	partial := to + Partial
-	lock, err := lockPartial(to)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, Remove(partial), lock.Unlock()) }()
-	for _, step := range []func() error{
-		func() error { return create(partial) },
-		func() error { return explain("copy "+from+" to "+to, copyState(ctx, from, partial, options.Progress)) },
-		func() error { return explain(partial, seal(ctx, partial)) },
-		func() error { return sync(partial) },
-		func() error { return explain(partial, check(ctx, partial, options.Check)) },
-		func() error { return name(from, to, options.Replace) },
-	} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return makeCopy(from, to, options.Replace,
+		func(partial string) error {
+			return explain("copy "+from+" to "+to, copyState(ctx, from, partial, options.Progress))
+		},
+		func(partial string) error { return explain(partial, seal(ctx, partial)) },
+		sync,
+		func(partial string) error { return explain(partial, check(ctx, partial, options.Check)) },
+	)
 }
 
 // copyState copies one state of the ledger into an empty file.

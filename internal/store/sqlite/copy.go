@@ -40,27 +40,14 @@ func OpenCopy(ctx context.Context, path string) (*Copy, error) {
 
 // createCopy makes a ledger that is an unfinished copy from the moment that it has
 // its name, so that whatever ends this process leaves none that could be served.
-func createCopy(ctx context.Context, to string) (err error) {
+func createCopy(ctx context.Context, to string) error {
 	to = filepath.Clean(to) // SQLite takes what comes after two slashes for a host
-	partial := to + Partial
-	lock, err := lockPartial(to)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, Remove(partial), lock.Unlock()) }()
-	for _, step := range []func() error{
-		func() error { return create(partial) },
-		func() error { return brand(ctx, partial) },
-		func() error { return markCopy(ctx, partial) },
-		func() error { return seal(ctx, partial) },
-		func() error { return sync(partial) },
-		func() error { return name("", to, false) },
-	} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return makeCopy("", to, false,
+		func(partial string) error { return brand(ctx, partial) },
+		func(partial string) error { return markCopy(ctx, partial) },
+		func(partial string) error { return seal(ctx, partial) },
+		sync,
+	)
 }
 
 // markCopy makes the tables, and notes that they are for a copy that was not begun.
@@ -99,14 +86,8 @@ func (s *Store) leaveCopy(ctx context.Context) error {
 	})
 }
 
-// State tells how far the copy is, nil where none was begun.
-func (c *Copy) State(ctx context.Context) (*copier.State, error) {
-	state, err := c.copyProgress(ctx)
-	if !state.Begun() {
-		state = nil
-	}
-	return state, err
-}
+// State tells how far the copy is.
+func (c *Copy) State(ctx context.Context) (*copier.State, error) { return c.copyProgress(ctx) }
 
 func (s *Store) copyProgress(ctx context.Context) (*copier.State, error) {
 	var source, last []byte

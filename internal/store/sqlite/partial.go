@@ -97,6 +97,27 @@ func lockPartial(to string) (*flock.Flock, error) {
 	return nil, fmt.Errorf("%s: %w", partial, ErrCopying)
 }
 
+// makeCopy makes a file by some steps, alone and under its partial name, and gives
+// it its name last. from and replace are as in free. Whatever ends it leaves nothing
+// at the path.
+func makeCopy(from, to string, replace bool, steps ...func(partial string) error) (err error) {
+	partial := to + Partial
+	lock, err := lockPartial(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, Remove(partial), lock.Unlock()) }()
+	if err := create(partial); err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if err := step(partial); err != nil {
+			return err
+		}
+	}
+	return name(from, to, replace)
+}
+
 // create makes an empty file that its owner alone can read. What is there was
 // left by a process that was killed. It is removed and not written over: that
 // process may have died after it gave the file its final name too.

@@ -139,7 +139,7 @@ func showNagios(streams cli.Streams, answers []upstream.Answer) error {
 		}
 		// An account that is paid later, or without limit, may well tell 0: as a
 		// balance or in a graph that would be an empty wallet.
-		if a.Billing == "postpaid" || a.Billing == "unlimited" {
+		if !a.Billing.RunsOut() {
 			balances = append(balances, a.Name+" "+string(a.Billing))
 			continue
 		}

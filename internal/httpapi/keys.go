@@ -133,7 +133,7 @@ var errNoKey = ledger.Errorf(ledger.NotFound, "there is no key with this id")
 // PatchKey answers PATCH /v1/keys/{key}.
 func (s *server) PatchKey(w http.ResponseWriter, r *http.Request, id api.KeyID) {
 	s.serve(w, r, administrators, func(*ledger.Key) error {
-		if !isText(id) {
+		if !ledger.Storable(id) {
 			return errNoKey
 		}
 		body, err := decode[api.KeyPatch](w, r)
@@ -211,7 +211,7 @@ func (s *server) RevokeKey(w http.ResponseWriter, r *http.Request, id api.KeyID)
 		if caller.ID == id {
 			return ledger.Errorf(ledger.Conflict, "a key cannot revoke itself").WithHint("use another operator's key")
 		}
-		if !isText(id) {
+		if !ledger.Storable(id) {
 			return errNoKey
 		}
 		if err := s.engine.RevokeKey(r.Context(), id); err != nil {

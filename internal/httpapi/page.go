@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/saldo-ledger/saldo/api"
 	"github.com/saldo-ledger/saldo/internal/engine"
@@ -65,7 +64,7 @@ func pageOf(limit *int, cursor *string) (size int, after string, err error) {
 		return size, "", nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(*cursor)
-	if err != nil || len(text) == 0 || !isText(string(text)) {
+	if err != nil || len(text) == 0 || !ledger.Storable(string(text)) {
 		return 0, "", errCursor
 	}
 	return size, string(text), nil
@@ -170,11 +169,8 @@ func (s *server) timeRange(from, to, tz *string) (zone *time.Location, start, en
 
 // checkReference says what is wrong with a reference that is looked for.
 func checkReference(reference string) error {
-	if reference == "" || len(reference) > ledger.MaxReferenceLen || !isText(reference) {
+	if reference == "" || len(reference) > ledger.MaxReferenceLen || !ledger.Storable(reference) {
 		return ledger.Errorf(ledger.InvalidRequest, "reference must be 1 to %d bytes of printable text", ledger.MaxReferenceLen)
 	}
 	return nil
 }
-
-// isText tells whether every database takes it as text.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }

@@ -105,13 +105,16 @@ func (m Metadata) Validate() error {
 		if key == "" || len(key) > MaxMetadataKey || !isText(key) {
 			return Errorf(InvalidRequest, "a metadata name must be 1 to %d bytes of printable text", MaxMetadataKey)
 		}
-		// NUL is valid UTF-8, but PostgreSQL's text cannot hold it.
-		if len(value) > MaxMetadataText || !utf8.ValidString(value) || strings.Contains(value, "\x00") {
+		if len(value) > MaxMetadataText || !Storable(value) {
 			return Errorf(InvalidRequest, "metadata %q must be at most %d bytes of UTF-8 without NUL", key, MaxMetadataText)
 		}
 	}
 	return nil
 }
+
+// Storable tells whether every database takes s as text: NUL is valid UTF-8, but
+// PostgreSQL's text cannot hold it.
+func Storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // isText tells whether s is valid UTF-8 without control characters, which
 // would let a name forge a line of a log or of a statement.

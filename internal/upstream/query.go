@@ -54,6 +54,9 @@ type Left struct {
 // Billing is a provider.Billing that says "unknown" in JSON.
 type Billing provider.Billing
 
+// RunsOut tells whether amounts mean anything, as that of provider.Billing does.
+func (b Billing) RunsOut() bool { return provider.Billing(b).RunsOut() }
+
 // MarshalText gives the word.
 func (b Billing) MarshalText() ([]byte, error) {
 	if b == Billing(provider.BillingUnknown) {

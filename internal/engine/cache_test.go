@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,38 +12,16 @@ import (
 	"github.com/saldo-ledger/saldo/internal/store/storetest"
 )
 
-// lockCounter counts the accounts that are read to be decided on.
-type lockCounter struct {
-	engine.Store
-
-	read atomic.Int64
-}
-
-type lockCounterTx struct {
-	engine.Tx
-
-	read *atomic.Int64
-}
-
-func (l *lockCounter) Write(ctx context.Context, fn func(engine.Tx) error) error {
-	return l.Store.Write(ctx, func(tx engine.Tx) error { return fn(&lockCounterTx{tx, &l.read}) })
-}
-
-func (l *lockCounterTx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.AccountID]*ledger.Holder, error) {
-	l.read.Add(int64(len(refs)))
-	return l.Tx.Lock(ctx, refs)
-}
-
 // An account that was charged once is decided on as it is in memory.
 func TestAccountsAreReadOnce(t *testing.T) {
 	t.Parallel()
 	store, _ := newStore(t)
-	counter := &lockCounter{Store: store}
-	e := start(t, counter, engine.Options{}, 1)
+	recorder := &recorder{Store: store}
+	e := start(t, recorder, engine.Options{}, 1)
 	for i := range 3 {
 		post(t, e, topUp(fmt.Sprint(i), 1, 1))
 	}
-	if n := counter.read.Load(); n > 1 {
+	if n := recorder.locked.Load(); n > 1 {
 		t.Errorf("the account was read %d times", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,10 +302,12 @@ func leftUnknown(fault func(func() error) error) []func(func() error) error {
 	return []func(func() error) error{fault, refused, refused, refused, refused, refused}
 }
 
-// recorder keeps what every write appended, by idempotency keys; a change appears as "change".
+// recorder keeps what every write appended, by idempotency keys; a change appears as
+// "change". It counts the wallets whose accounts were read to be decided on.
 type recorder struct {
 	engine.Store
 
+	locked atomic.Int64
 	mu     sync.Mutex
 	writes [][]string
 }
@@ -313,7 +316,7 @@ func (r *recorder) Write(ctx context.Context, fn func(engine.Tx) error) error {
 	var recorded []string
 	err := r.Store.Write(ctx, func(tx engine.Tx) error {
 		recorded = nil
-		return fn(&recordedTx{tx, &recorded})
+		return fn(&recordedTx{tx, &recorded, &r.locked})
 	})
 	if recorded == nil {
 		recorded = []string{"change"}
@@ -336,7 +339,13 @@ func (r *recorder) taken() [][]string {
 type recordedTx struct {
 	engine.Tx
 
-	keys *[]string
+	keys   *[]string
+	locked *atomic.Int64
+}
+
+func (r *recordedTx) Lock(ctx context.Context, refs []ledger.WalletRef) (map[ledger.AccountID]*ledger.Holder, error) {
+	r.locked.Add(int64(len(refs)))
+	return r.Tx.Lock(ctx, refs)
 }
 
 func (r *recordedTx) Append(ctx context.Context, batch *engine.Batch) error {
